@@ -1,0 +1,1 @@
+"""Measure and treat negative interference between languages in multilingual language models."""

@@ -1,0 +1,185 @@
+"""Run records: one JSON a run, written whole or not at all, versioned. Never imports torch.
+
+A run folder holds `settings.yaml`, `record.json`, `metrics.jsonl` and `checkpoints/`. The record says what was run, on
+what, how it ended and what came out; `metrics.jsonl` has one line a step (training) and one a validation.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from detente.errors import RecordError
+
+RECORD_VERSION = 1
+RECORD_FILE = "record.json"
+METRICS_FILE = "metrics.jsonl"
+
+# Metric -> (unit, whether lower is better). Bold type, arrows and colours come from here.
+METRICS: dict[str, tuple[str, Literal["lower", "higher"]]] = {
+    "loss": ("nats per target", "lower"),
+    "perplexity": ("", "lower"),
+    "bits_per_character": ("bits", "lower"),
+}
+
+
+class Part(BaseModel):
+    """Base of the record's parts: immutable, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Score(Part):
+    """A masked language model on held-out text of one language."""
+
+    loss: float
+    """Mean cross-entropy of the target tokens, in nats."""
+    perplexity: float
+    """exp(loss); comparable under one vocabulary only."""
+    bits_per_character: float
+    """loss / ln 2 * tokens / characters of the split; comparable across vocabularies."""
+    targets: int
+    """Masked positions that were scored."""
+
+
+class Baseline(Part):
+    """Count models on the same test tokens: what is reached without context (unigram) and with the token before (bigram)."""
+
+    unigram: float
+    """Nats per token."""
+    bigram: float
+    """Nats per token."""
+
+
+class LanguageResult(Part):
+    """One language of a run's mixture."""
+
+    test: Score
+    validation: Score
+    baseline: Baseline
+    """On the test split."""
+    early_loss: float
+    """Mean training loss of this language over the first fifth of its steps, in nats."""
+    blocks_seen: int
+    """Training blocks of this language that the run was shown."""
+    epochs: float
+    """Blocks seen over blocks there are."""
+    data: str
+    """Checksum of the language's token store."""
+
+    @property
+    def has_learned(self) -> bool:
+        """Whether the model has left the unigram plateau: below 0.9 of the unigram entropy on the test split."""
+        return self.test.loss < 0.9 * self.baseline.unigram
+
+
+class Parameters(Part):
+    """Parameter counts."""
+
+    shared: int
+    specific: int
+    """Of one language."""
+
+    @property
+    def total(self) -> int:
+        return self.shared + self.specific
+
+
+class RunRecord(Part):
+    """One pretraining run."""
+
+    version: int = RECORD_VERSION
+    name: str
+    """Mixture, treatment and seed."""
+    fingerprint: str
+    """Hash of everything that decides the result: settings, data, vocabulary."""
+    status: Literal["success", "failed", "interrupted"]
+    error: str | None = None
+    mixture: tuple[str, ...]
+    treatment: str
+    seed: int
+    settings: dict[str, Any]
+    """Resolved `RunSettings`."""
+    steps: int
+    """Optimizer updates done."""
+    languages: dict[str, LanguageResult] = {}
+    parameters: Parameters | None = None
+    vocabulary: str
+    """Checksum of the vocabulary."""
+    tokens: int = 0
+    """Training tokens processed, meta batches not counted."""
+    train_seconds: float = 0.0
+    """Wall time inside training steps, over all sittings."""
+    total_seconds: float = 0.0
+    """Wall time of the sittings, evaluation and checkpoints included."""
+    peak_memory_bytes: int = 0
+    """Largest resident set of the process, or memory allocated on the GPU."""
+    sittings: int = 1
+    """1 unless the run was interrupted and went on."""
+    finished: str
+    """UTC time, ISO 8601."""
+    versions: dict[str, str] = {}
+    machine: dict[str, str] = {}
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write beside, flush to disk, rename: a reader sees the old file or the new one."""
+    write_atomic(path, json.dumps(value, indent=1, ensure_ascii=False, sort_keys=True).encode() + b"\n")
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """As `write_json`, for bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    with beside.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(beside, path)
+
+
+def write_record(folder: Path, record: RunRecord) -> None:
+    """Put `record` into a run folder."""
+    write_json(folder / RECORD_FILE, record.model_dump(mode="json"))
+
+
+def read_record(folder: Path) -> RunRecord:
+    """The record of a run folder.
+
+    Raises:
+        RecordError: it is missing, damaged or of a newer version.
+    """
+    path = folder / RECORD_FILE
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if values.get("version") != RECORD_VERSION:
+            raise RecordError(f"{path} has record version {values.get('version')}, this detente reads {RECORD_VERSION}.")
+        return RunRecord.model_validate(values)
+    except FileNotFoundError:
+        raise RecordError(f"there is no {RECORD_FILE} in {folder}: the run has not ended yet, or this is no run.") from None
+    except (ValueError, AttributeError, ValidationError) as error:
+        problem = " ".join(str(error).split())[:200]
+        raise RecordError(f"{path} is damaged ({problem}). Delete it and run the study again.") from None
+
+
+def read_records(study_folder: Path) -> list[RunRecord]:
+    """The records of all runs in a study folder, by name. Runs that have not ended are left out."""
+    return [read_record(path.parent) for path in sorted(study_folder.glob(f"runs/*/{RECORD_FILE}"))]
+
+
+def read_metrics(run_folder: Path) -> Iterator[dict[str, Any]]:
+    """The lines of `metrics.jsonl`, in order. A last line cut short by a crash is left out.
+
+    A training line: {"kind": "train", "step", "loss": {label: nats}, "gradient_norm", "learning_rate", "seconds", "tokens"}.
+    A validation line: {"kind": "validation", "step", "loss": {label: nats}, "bits_per_character": {label: bits}}.
+    """
+    path = run_folder / METRICS_FILE
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            if line.endswith("\n"):
+                yield json.loads(line)

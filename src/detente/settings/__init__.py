@@ -1,0 +1,34 @@
+"""The whole vocabulary of a study: models (`schema`), sizes that work (`presets`), files and overrides (`load`)."""
+
+from detente.settings.load import load_study, study_from_mapping
+from detente.settings.schema import (
+    AdapterSettings,
+    BatchSettings,
+    ConstructedSettings,
+    EncoderSettings,
+    LanguageSettings,
+    MetaSettings,
+    RunSettings,
+    SplitSettings,
+    StudySettings,
+    TrainingSettings,
+    TreatmentName,
+    VocabularySettings,
+)
+
+__all__ = [
+    "AdapterSettings",
+    "BatchSettings",
+    "ConstructedSettings",
+    "EncoderSettings",
+    "LanguageSettings",
+    "MetaSettings",
+    "RunSettings",
+    "SplitSettings",
+    "StudySettings",
+    "TrainingSettings",
+    "TreatmentName",
+    "VocabularySettings",
+    "load_study",
+    "study_from_mapping",
+]

@@ -1,0 +1,194 @@
+"""A study file and its dotted overrides become `StudySettings`, or one `ConfigError` that lists every problem."""
+
+import difflib
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from detente.errors import ConfigError, DataError, did_you_mean
+from detente.languages import find_language
+from detente.settings.presets import PRESETS
+from detente.settings.schema import LanguageSettings, StudySettings
+
+MIXTURE_WORDS = ("mono", "pairs", "joint")
+
+
+def load_study(path: str | Path, overrides: Iterable[str] = ()) -> StudySettings:
+    """The study in a YAML file, its relative paths taken from the file's folder.
+
+    Args:
+        overrides: dotted settings such as `training.steps=2000`; values are YAML.
+
+    Raises:
+        DataError: the file is missing or is not UTF-8.
+        ConfigError: the YAML or any setting is wrong; every problem is listed.
+    """
+    path = Path(path)
+    values = _parse_yaml(_read(path), str(path))
+    return study_from_mapping(values, overrides, base=path.parent)
+
+
+def study_from_mapping(
+    values: Mapping[str, Any], overrides: Iterable[str] = (), *, base: Path | None = None
+) -> StudySettings:
+    """As `load_study`, from a mapping; `base` is the folder of relative paths."""
+    merged = _overlay(dict(values), _nested(overrides))
+    preset = merged.get("preset", "mini")
+    if isinstance(preset, str) and preset in PRESETS:
+        merged = _overlay(PRESETS[preset], merged)
+    try:
+        study = StudySettings.model_validate(merged)
+    except ValidationError as error:
+        raise ConfigError(*_explain(error)) from None
+    problems = [*_language_problems(study), *_mixture_problems(study), *_budget_problems(study, merged)]
+    if problems:
+        raise ConfigError(*problems)
+    return _resolve_paths(study, base or Path())
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise DataError(f"there is no study file {path}. The examples folder has some to start from.") from None
+    except IsADirectoryError:
+        raise DataError(f"{path} is a folder; give the study file in it, for example {path / 'study.yaml'}.") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 (byte {error.start}). Save it as UTF-8.") from None
+
+
+def _parse_yaml(text: str, where: str) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{where} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{where} must hold settings as `name: value` lines, found {type(values).__name__}.")
+    return values
+
+
+def _nested(overrides: Iterable[str]) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    for override in overrides:
+        name, equals, value = override.partition("=")
+        if not equals or not name:
+            raise ConfigError(f"--set {override}: write it as name=value, for example training.steps=2000.")
+        parts = name.strip().split(".")
+        leaf: dict[str, Any] = {parts[-1]: yaml.safe_load(value)}
+        for part in reversed(parts[:-1]):
+            leaf = {part: leaf}
+        nested = _overlay(nested, leaf)
+    return nested
+
+
+def _overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = _overlay(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _explain(error: ValidationError) -> list[str]:
+    return [_problem(details["loc"], details["msg"], details["type"], details["input"]) for details in error.errors()]
+
+
+def _problem(location: tuple[int | str, ...], message: str, kind: str, found: object) -> str:
+    name = ".".join(str(part) for part in location) or "the study"
+    if kind == "extra_forbidden":
+        return f"`{name}` is not a setting.{_suggest_setting(location)}"
+    if kind == "missing":
+        return f"`{name}` is missing."
+    if kind == "value_error":
+        return f"`{name}`: {message.removeprefix('Value error, ')}."
+    text = message[0].lower() + message[1:]
+    shown = repr(found) if len(repr(found)) < 80 else type(found).__name__
+    return f"`{name}`: {text.replace('input should', 'it should')}, found {shown}."
+
+
+def _suggest_setting(location: tuple[int | str, ...]) -> str:
+    """The nearest setting in the same group; else the nearest of all, since people misplace them too."""
+    *group, wrong = [str(part) for part in location]
+    names = list(setting_names(StudySettings))
+    siblings = [n for n in names if n.split(".")[:-1] == _with_label_wildcard(group)]
+    near = difflib.get_close_matches(str(wrong), [n.split(".")[-1] for n in siblings], n=1)
+    if near:
+        return f" Did you mean `{'.'.join([*group, near[0]])}`?"
+    elsewhere = [n for n in names if n.split(".")[-1] == wrong]
+    return f" Did you mean `{elsewhere[0]}`?" if elsewhere else did_you_mean(".".join([*group, str(wrong)]), names)
+
+
+def _with_label_wildcard(group: list[str]) -> list[str]:
+    return ["languages", "LABEL", *group[2:]] if len(group) > 1 and group[0] == "languages" else group
+
+
+def setting_names(model: type[BaseModel], prefix: str = "") -> Iterable[str]:
+    """Dotted names of all settings; a language's label reads LABEL."""
+    for name, field in model.model_fields.items():
+        annotation = field.annotation
+        nested = [m for m in (annotation, *get_args(annotation)) if isinstance(m, type) and issubclass(m, BaseModel)]
+        yield prefix + name
+        if nested:
+            label = "LABEL." if name == "languages" else ""
+            yield from setting_names(nested[0], f"{prefix}{name}.{label}")
+
+
+def _language_problems(study: StudySettings) -> Iterable[str]:
+    for label, language in study.languages.items():
+        if not label.replace("_", "").replace("-", "").isalnum() or not label.isascii():
+            yield f"`languages.{label}`: a label has ASCII letters, digits, `-` and `_` only (it names folders)."
+        if language.constructed is None and not (language.name and language.script):
+            try:
+                find_language(language.code or label)
+            except ConfigError as error:
+                yield f"`languages.{label}`: {error}"
+
+
+def _mixture_problems(study: StudySettings) -> Iterable[str]:
+    for mixture in study.mixtures:
+        if isinstance(mixture, str):
+            if mixture not in MIXTURE_WORDS:
+                hint = f" For one language alone write [[{mixture}]]." if mixture in study.languages else ""
+                yield f"`mixtures`: `{mixture}` is none of {', '.join(MIXTURE_WORDS)}.{did_you_mean(mixture, MIXTURE_WORDS)}{hint}"
+            elif mixture != "mono" and len(study.languages) < 2:
+                yield f"`mixtures`: `{mixture}` needs two languages or more, found {len(study.languages)}."
+            continue
+        for label in mixture:
+            if label not in study.languages:
+                yield f"`mixtures`: `{label}` is not among `languages`.{did_you_mean(label, study.languages)}"
+        if len(set(mixture)) < len(mixture) or not mixture:
+            yield f"`mixtures`: {list(mixture)} must name one or more different languages."
+    if "meta-adapter" in study.treatments and study.splits.meta == 0:
+        yield "`splits.meta` is 0, but the `meta-adapter` treatment needs held-out text: set it to 0.02, say."
+
+
+def _budget_problems(study: StudySettings, given: Mapping[str, Any]) -> Iterable[str]:
+    batches = given.get("batches") or {}
+    if study.budget == "examples" and "temperature" in batches:
+        yield (
+            "`batches.temperature` has no effect with `budget: examples` (languages are drawn evenly, so that each sees as "
+            "much as its mono run): remove it, or use `budget: steps`."
+        )
+    total = study.splits.meta + study.splits.validation + study.splits.test
+    if total >= 0.9 and not math.isclose(total, 0.9):
+        yield f"`splits`: meta, validation and test take {total:.2f} of the text; leave at least a tenth for training."
+
+
+def _resolve_paths(study: StudySettings, base: Path) -> StudySettings:
+    languages = {label: _resolve_language(language, base) for label, language in study.languages.items()}
+    vocabulary = study.vocabulary
+    if vocabulary.path is not None:
+        vocabulary = vocabulary.model_copy(update={"path": _resolve(vocabulary.path, base)})
+    return study.model_copy(update={"languages": languages, "vocabulary": vocabulary})
+
+
+def _resolve_language(language: LanguageSettings, base: Path) -> LanguageSettings:
+    return language.model_copy(update={"paths": tuple(_resolve(path, base) for path in language.paths)})
+
+
+def _resolve(path: str, base: Path) -> str:
+    return path if path.startswith("hf://") else str((base / Path(path).expanduser()).resolve())

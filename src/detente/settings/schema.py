@@ -1,0 +1,262 @@
+"""Every setting, documented under its field. The reference page and the JSON schema are generated from here.
+
+A model is frozen and refuses unknown keys. Derived numbers are methods or properties, never stored.
+"""
+
+from typing import Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
+
+TreatmentName = Literal["none", "ffn", "attention", "adapter", "shared-adapter", "meta-adapter"]
+TextFormat = Literal["auto", "text", "jsonl", "parquet", "conllu", "wikipedia"]
+Preset = Literal["tiny", "mini", "paper"]
+Script = Literal["latin", "cyrillic", "greek", "georgian", "armenian", "cherokee"]
+
+
+class Settings(BaseModel):
+    """Base of every settings model: immutable, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+class ConstructedSettings(Settings):
+    """A constructed language: sentences drawn from one grammar of meaning, spoken in its own way."""
+
+    sentences: PositiveInt = 20_000
+    """Sentences of running text to generate."""
+    script: Script = "latin"
+    """Alphabet of the words."""
+    lexicon_seed: NonNegativeInt = 1
+    """Languages with the same lexicon seed, script and inventory share their words; another seed coins other words."""
+    shared_vocabulary: float = Field(0.0, ge=0, le=1)
+    """Share of the concepts whose word is the common one (loan words and cognates), in [0, 1]."""
+    word_order: Literal["svo", "sov", "vso", "vos", "ovs", "osv"] = "svo"
+    """Order of subject, verb and object."""
+    adposition: Literal["before", "after"] = "before"
+    """Prepositions or postpositions."""
+    adjective: Literal["before", "after"] = "before"
+    """Adjectives before or after their noun."""
+    morphology: Literal["isolating", "suffixing", "prefixing"] = "suffixing"
+    """Case, number, tense and agreement as separate particles, as suffixes or as prefixes."""
+    meaning_seed: NonNegativeInt = 0
+    """Seed of the world and of the sentences' meanings. Equal across languages gives parallel text."""
+
+
+class LanguageSettings(Settings):
+    """Where the text of one language comes from. The key in `languages` is its label in tables."""
+
+    code: str | None = None
+    """Language code (ISO 639-1, or 639-3 where there is none); the label itself when not given. `fr_l: {code: fr, subsample: 100000}` is a smaller French."""
+    paths: tuple[str, ...] = ()
+    """Files, folders' globs, or `hf://owner/dataset[/configuration][:split]`. Relative to the study file."""
+    format: TextFormat = "auto"
+    """`auto` goes by the file name: .txt, .jsonl, .parquet, .conllu, .xml (Wikipedia dump), each also .gz, .bz2, .xz, .zst."""
+    field: str = "text"
+    """Field (JSONL, data sets) or column (Parquet) that holds the text."""
+    errors: Literal["strict", "replace"] = "strict"
+    """Invalid UTF-8: stop and say where, or replace it by U+FFFD."""
+    subsample: PositiveInt | None = None
+    """Keep this many training records, chosen by hash; validation and test stay whole, so that sizes can be compared."""
+    constructed: ConstructedSettings | None = None
+    """Generate the text instead of reading it."""
+    name: str | None = None
+    """Name for tables; needed, with `script`, only for a code that the language table lacks."""
+    script: str | None = None
+    """ISO 15924 script, as `Latn`; from the language table when not given."""
+
+    @field_validator("paths", mode="before")
+    @classmethod
+    def _one_path(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if bool(self.paths) == (self.constructed is not None):
+            raise ValueError("give either `paths` (text files) or `constructed` (a generated language)")
+        return self
+
+
+class SplitSettings(Settings):
+    """Shares of the records, decided by a hash of each record, so that they never move when text is appended."""
+
+    meta: float = Field(0.02, ge=0, le=0.4)
+    """Held-out batches of the meta step (L_val in method 5)."""
+    validation: float = Field(0.02, gt=0, le=0.4)
+    """Curves and model selection."""
+    test: float = Field(0.02, gt=0, le=0.4)
+    """The reported perplexity; never trained or meta-trained on."""
+
+
+class VocabularySettings(Settings):
+    """The subword vocabulary (byte-level BPE)."""
+
+    size: int = Field(8000, ge=300)
+    """Entries, special tokens and the 256 bytes included."""
+    scope: Literal["study", "run"] = "study"
+    """One vocabulary for the whole study, or one for each mixture."""
+    path: str | None = None
+    """A ready tokenizer instead: `tokenizer.json`, or a folder that holds one. Relative to the study file."""
+    temperature: PositiveFloat = 2.0
+    """Languages are drawn with (share of characters)^(1/temperature) for the vocabulary's training text."""
+    characters: PositiveInt = 200_000_000
+    """At most so many characters are read for training it, over all languages."""
+
+
+class EncoderSettings(Settings):
+    """Shape of the Transformer encoder (method 3)."""
+
+    variant: Literal["xlm", "modern"] = "modern"
+    """`xlm`: learned positions, post-norm, GELU. `modern`: rotary positions, pre-norm, gated feed-forward, no biases."""
+    layers: PositiveInt = 4
+    """Transformer blocks."""
+    width: PositiveInt = 256
+    """Width of the hidden states."""
+    heads: PositiveInt = 4
+    """Attention heads; must divide the width."""
+    feed_forward_width: PositiveInt = 704
+    """Inner width of the feed-forward block (gated: of each of its two halves)."""
+    dropout: float = Field(0.1, ge=0, lt=1)
+    """Dropout of embeddings and sublayer outputs."""
+    attention_dropout: float = Field(0.0, ge=0, lt=1)
+    """Dropout of attention weights; above 0 rules out fused attention on CPU."""
+    language_embedding: bool = False
+    """Add a learned vector for the language to every token (XLM)."""
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"`width` {self.width} is not a multiple of `heads` {self.heads}")
+        if self.variant == "modern" and (self.width // self.heads) % 2:
+            raise ValueError(f"rotary positions need an even head width, found {self.width // self.heads}")
+        return self
+
+
+class AdapterSettings(Settings):
+    """Bottlenecks after attention and after feed-forward (method 4)."""
+
+    width: PositiveInt | None = None
+    """Bottleneck width; a quarter of the encoder's width when not given."""
+    activation: Literal["relu", "gelu"] = "relu"
+    """Between the two projections."""
+
+
+class MetaSettings(Settings):
+    """The bilevel step of `meta-adapter` (method 5)."""
+
+    beta: PositiveFloat | None = None
+    """Rate of the virtual inner step; the current learning rate when not given (the source's choice)."""
+    epsilon: PositiveFloat = 0.01
+    """Finite-difference step as a share: theta moves by epsilon * v / ||v||."""
+
+
+class BatchSettings(Settings):
+    """How text becomes batches."""
+
+    block_length: int = Field(128, ge=8)
+    """Tokens in a block; streams are cut without padding."""
+    blocks: PositiveInt = 32
+    """Blocks in one microbatch (all of one language)."""
+    temperature: PositiveFloat = 1.43
+    """Language i is drawn with (n_i / sum n)^(1/temperature), n_i its training tokens; 1 is proportional, large is even. 1.43 is XLM's exponent 0.7."""
+    mask_rate: float = Field(0.15, gt=0, lt=1)
+    """Share of positions that are targets; of these 80 % become the mask token, 10 % a random token, 10 % stay."""
+
+
+class TrainingSettings(Settings):
+    """Optimizer, schedule and bookkeeping of a run."""
+
+    steps: PositiveInt = 2000
+    """Optimizer updates of a run; with `budget: examples`, updates for each language of its mixture."""
+    accumulation: PositiveInt = 1
+    """Microbatches in one update, each of a language drawn anew."""
+    learning_rate: PositiveFloat = 1e-3
+    """Peak rate of AdamW."""
+    schedule: Literal["inverse-sqrt", "cosine"] = "cosine"
+    """After the linear warm-up: XLM's inverse square root, or a cosine down to a tenth."""
+    warmup_steps: NonNegativeInt = 100
+    """Updates of linear warm-up."""
+    betas: tuple[float, float] = (0.9, 0.98)
+    """Decay rates of AdamW's moments."""
+    eps: PositiveFloat = 1e-6
+    """AdamW's epsilon."""
+    weight_decay: NonNegativeFloat = 0.01
+    """Decoupled weight decay, on matrices only."""
+    clip: PositiveFloat = 1.0
+    """Each update's gradient is scaled down to this norm."""
+    precision: Literal["float32", "bf16"] = "float32"
+    """`bf16` runs the forward pass under autocast; weights stay float32."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` takes a GPU when there is one."""
+    validate_every: PositiveInt = 200
+    """Steps between evaluations on the validation split."""
+    validation_blocks: PositiveInt = 64
+    """At most so many blocks of each language are evaluated for the curves."""
+    test_blocks: PositiveInt = 1024
+    """At most so many blocks of each language are evaluated at the end."""
+    checkpoint_every: PositiveInt = 500
+    """Steps between checkpoints; one is always written at the end and on interruption."""
+    keep_checkpoints: PositiveInt = 1
+    """The newest so many are kept."""
+
+
+class RunSettings(Settings):
+    """One pretraining run: what decides its result, and nothing else."""
+
+    mixture: tuple[str, ...]
+    """Labels of the languages trained together."""
+    treatment: TreatmentName = "none"
+    """How capacity is split between shared and language-specific parameters."""
+    seed: NonNegativeInt = 1
+    """Seeds initialisation, language order, blocks, masking and dropout."""
+    encoder: EncoderSettings = EncoderSettings()
+    adapter: AdapterSettings = AdapterSettings()
+    meta: MetaSettings = MetaSettings()
+    batches: BatchSettings = BatchSettings()
+    training: TrainingSettings = TrainingSettings()
+    vocabulary: str = "shared"
+    """Name of the vocabulary in the study's data folder."""
+    drawn_evenly: bool = False
+    """Languages are drawn evenly, whatever the temperature (set by `budget: examples`)."""
+
+    @property
+    def name(self) -> str:
+        """For people: mixture, treatment, seed. Unique within a study."""
+        return f"{'+'.join(self.mixture)}_{self.treatment}_seed{self.seed}"
+
+
+class StudySettings(Settings):
+    """A grid of runs: mixtures x treatments x seeds over some languages."""
+
+    name: str = Field("study", pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")
+    """Name of the study, and of its folder when none is given."""
+    preset: Preset = "mini"
+    """Sizes that work together: `tiny` (demo, tests), `mini` (two cores), `paper` (the source; needs GPUs). Every value can be set over it."""
+    folder: str | None = None
+    """Where everything is written; `studies/NAME` when not given. Relative to the working folder."""
+    languages: dict[str, LanguageSettings] = Field(min_length=1)
+    """Label -> where its text comes from."""
+    mixtures: tuple[str | tuple[str, ...], ...] = ("mono", "joint")
+    """`mono` (each language alone), `pairs` (every two), `joint` (all), or lists of labels."""
+    treatments: tuple[TreatmentName, ...] = ("none",)
+    """Applied to every mixture of two or more languages; a mono run is always untreated."""
+    seeds: tuple[NonNegativeInt, ...] = Field((1,), min_length=1)
+    """One run of everything for each."""
+    budget: Literal["steps", "examples"] = "steps"
+    """What mono and joint runs have in common: the number of updates, or the examples of each language (a joint run of L languages then takes L times the steps, languages drawn evenly)."""
+    splits: SplitSettings = SplitSettings()
+    vocabulary: VocabularySettings = VocabularySettings()
+    encoder: EncoderSettings = EncoderSettings()
+    adapter: AdapterSettings = AdapterSettings()
+    meta: MetaSettings = MetaSettings()
+    batches: BatchSettings = BatchSettings()
+    training: TrainingSettings = TrainingSettings()

@@ -1,0 +1,5 @@
+"""The Transformer encoder with its masked-LM head, in two variants behind one interface."""
+
+from detente.encoder.encoder import Encoder
+
+__all__ = ["Encoder"]

@@ -1,0 +1,112 @@
+"""Embeddings, blocks and the tied masked-LM head.
+
+Legend: B blocks of text, T tokens, M positions asked for (T when none are named), D width, V vocabulary.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from detente.encoder.blocks import Block, PostNormBlock, PreNormBlock
+from detente.settings import EncoderSettings
+
+BLOCKS: dict[str, type[Block]] = {"xlm": PostNormBlock, "modern": PreNormBlock}
+
+
+class Encoder(nn.Module):
+    """A bidirectional Transformer encoder for masked language modelling (method 3).
+
+    It knows neither treatments nor languages' parameters: a treatment fills its adapter slots and says which of its
+    parameters each language owns (`detente.treatment`).
+
+    Args:
+        settings: its shape.
+        vocabulary_size: entries of the vocabulary; embedding and output projection are tied.
+        block_length: the longest input, in tokens.
+        num_languages: rows of the language embedding, where the settings ask for one.
+        seed: of the initial weights, which depend on nothing else.
+    """
+
+    def __init__(
+        self,
+        settings: EncoderSettings,
+        vocabulary_size: int,
+        *,
+        block_length: int,
+        num_languages: int = 1,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        is_xlm = settings.variant == "xlm"
+        self.settings = settings
+        self.block_length = block_length
+        self.token_embedding = nn.Embedding(vocabulary_size, settings.width)
+        self.position_embedding = nn.Embedding(block_length, settings.width) if is_xlm else None
+        self.language_embedding = nn.Embedding(num_languages, settings.width) if settings.language_embedding else None
+        self.embedding_norm = nn.LayerNorm(settings.width, eps=1e-12) if is_xlm else nn.Identity()
+        self.dropout = nn.Dropout(settings.dropout)
+        make_block = BLOCKS[settings.variant]
+        self.blocks = nn.ModuleList(make_block(settings, block_length) for _ in range(settings.layers))
+        self.final_norm = nn.Identity() if is_xlm else nn.LayerNorm(settings.width, bias=False)
+        self.output_bias = nn.Parameter(torch.zeros(vocabulary_size))
+        self._initialise(torch.Generator().manual_seed(seed))
+
+    def forward(
+        self,
+        tokens: Int[Tensor, "B T"],
+        language: int | Int[Tensor, ""] = 0,
+        positions: Int[Tensor, "B M"] | None = None,
+    ) -> Float[Tensor, "B M V"]:
+        """Logits over the vocabulary, at `positions` or everywhere.
+
+        Args:
+            language: index of the language, for the language embedding.
+            positions: where predictions are wanted; the rest of the last block and of the head is not computed.
+        """
+        x_BMD = self.encode(tokens, language, positions)
+        return F.linear(x_BMD, self.token_embedding.weight, self.output_bias)
+
+    def encode(
+        self,
+        tokens: Int[Tensor, "B T"],
+        language: int | Int[Tensor, ""] = 0,
+        positions: Int[Tensor, "B M"] | None = None,
+    ) -> Float[Tensor, "B M D"]:
+        """Hidden states after the last block, as `forward` before the output projection."""
+        x_BTD = self._embed(tokens, language)
+        *lower, last = self.blocks
+        for block in lower:
+            x_BTD = block(x_BTD)
+        return self.final_norm(last(x_BTD, positions))
+
+    def hidden_states(
+        self, tokens: Int[Tensor, "B T"], language: int | Int[Tensor, ""] = 0
+    ) -> list[Float[Tensor, "B T D"]]:
+        """The embeddings, then the output of every block."""
+        states = [self._embed(tokens, language)]
+        for block in self.blocks:
+            states.append(block(states[-1]))
+        return states
+
+    def _embed(self, tokens: Tensor, language: int | Tensor) -> Tensor:
+        x_BTD = self.token_embedding(tokens)
+        if self.position_embedding is not None:
+            x_BTD = x_BTD + self.position_embedding.weight[: tokens.shape[1]]
+        if self.language_embedding is not None:
+            x_BTD = x_BTD + self.language_embedding.weight[language]
+        return self.dropout(self.embedding_norm(x_BTD))
+
+    def _initialise(self, generator: torch.Generator) -> None:
+        """Normal weights of deviation 0.02, zero biases; what writes to the residual path is scaled down with depth."""
+        for name, parameter in self.named_parameters():
+            if parameter.dim() == 2:
+                writes_residual = name.endswith("output.weight")
+                scale = 1 / math.sqrt(2 * len(self.blocks)) if writes_residual else 1.0
+                nn.init.normal_(parameter, std=0.02 * scale, generator=generator)
+            elif name.endswith("bias"):
+                nn.init.zeros_(parameter)
+
+

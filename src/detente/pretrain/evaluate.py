@@ -1,0 +1,45 @@
+"""A model's score on held-out text, with the same masks for every model and seed."""
+
+import math
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+
+from detente.batches import IGNORED, MaskedBatch
+from detente.pretrain.objective import autocast
+from detente.results import Score
+from detente.treatment import TreatedEncoder
+
+
+@torch.no_grad()
+def evaluate(
+    treated: TreatedEncoder,
+    batches: Iterable[MaskedBatch],
+    *,
+    tokens_per_character: float,
+    precision: str = "float32",
+) -> Score:
+    """Loss, perplexity and bits per character over the batches of one language, dropout off.
+
+    Args:
+        tokens_per_character: of the split the batches come from, end-of-sentence tokens not counted: they are never targets.
+    """
+    was_training = treated.encoder.training
+    treated.encoder.eval()
+    device = treated.encoder.output_bias.device
+    total, targets = 0.0, 0
+    for batch in batches:
+        batch = batch.to(device)
+        with autocast(precision, device):
+            logits = treated.logits(batch.language, batch.tokens, batch.positions)
+        total += F.cross_entropy(logits.double().flatten(0, 1), batch.targets.flatten(), reduction="sum").item()
+        targets += int((batch.targets != IGNORED).sum())
+    treated.encoder.train(was_training)
+    loss = total / targets
+    return Score(
+        loss=loss,
+        perplexity=math.exp(min(loss, 700.0)),
+        bits_per_character=loss / math.log(2) * tokens_per_character,
+        targets=targets,
+    )

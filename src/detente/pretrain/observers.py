@@ -1,0 +1,100 @@
+"""Side effects of training: metrics, validation curves, checkpoints, progress. One call each."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+from detente.pretrain.step import StepReport
+from detente.results import METRICS_FILE, Score
+
+Progress = Callable[[int, int, StepReport], None]
+"""Told after each step: steps done, steps in all, the report."""
+
+
+class Clock:
+    """Seconds in training steps and in all, added to those of earlier sittings."""
+
+    def __init__(self, train_seconds: float = 0.0, total_seconds: float = 0.0) -> None:
+        self.train_seconds = train_seconds
+        self._before = total_seconds
+        self._begun = time.perf_counter()
+        self._mark = self._begun
+
+    @property
+    def total_seconds(self) -> float:
+        """Of all sittings."""
+        return self._before + time.perf_counter() - self._begun
+
+    def start_step(self) -> None:
+        """What has passed since the last step was not training."""
+        self._mark = time.perf_counter()
+
+    def __call__(self, done: int, report: StepReport) -> None:  # noqa: ARG002 - Observer
+        self.train_seconds += time.perf_counter() - self._mark
+
+
+class MetricsLog:
+    """Appends a line a step to `metrics.jsonl`; lines of steps that a resumed run does again are cut off first."""
+
+    def __init__(self, folder: Path, *, start: int) -> None:
+        path = folder / METRICS_FILE
+        _cut_after(path, start)
+        self._file: TextIO = path.open("a", encoding="utf-8")
+
+    def __call__(self, done: int, report: StepReport) -> None:
+        self.write(
+            kind="train",
+            step=done,
+            loss={language: round(loss, 6) for language, loss in report.loss.items()},
+            gradient_norm=report.gradient_norm,
+            learning_rate=report.learning_rate,
+            tokens=report.tokens,
+            **report.terms,
+        )
+
+    def write(self, **values: Any) -> None:
+        """One line."""
+        self._file.write(json.dumps(values) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """No line follows."""
+        self._file.close()
+
+
+def _cut_after(path: Path, step: int) -> None:
+    if not path.exists():
+        return
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+    path.write_text("".join(kept), encoding="utf-8")
+
+
+class Validation:
+    """Scores every language on the validation split every so many steps, and at the end."""
+
+    def __init__(self, score: Callable[[], Mapping[str, Score]], log: MetricsLog, *, every: int, last: int) -> None:
+        self._score, self._log, self._every, self._last = score, log, every, last
+
+    def __call__(self, done: int, report: StepReport) -> None:  # noqa: ARG002 - Observer
+        if done % self._every == 0 or done == self._last:
+            scores = self._score()
+            self._log.write(
+                kind="validation",
+                step=done,
+                loss={language: score.loss for language, score in scores.items()},
+                bits_per_character={language: score.bits_per_character for language, score in scores.items()},
+            )
+
+
+class Checkpoints:
+    """Saves every so many steps and at the end."""
+
+    def __init__(self, save: Callable[[int], None], *, every: int, last: int) -> None:
+        self.save, self._every, self._last = save, every, last
+
+    def __call__(self, done: int, report: StepReport) -> None:  # noqa: ARG002 - Observer
+        if done % self._every == 0 or done == self._last:
+            self.save(done)

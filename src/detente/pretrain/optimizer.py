@@ -1,0 +1,71 @@
+"""AdamW over theta and every phi, and the learning rate as a function of the step.
+
+There is one optimizer. A parameter without a gradient is passed over: its moments stay, and are not even allocated before its
+language is first seen.
+"""
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from detente.errors import TrainingError
+from detente.settings import TrainingSettings
+from detente.treatment import TreatedEncoder
+
+
+def build_optimizer(treated: TreatedEncoder, settings: TrainingSettings) -> torch.optim.AdamW:
+    """AdamW (Loshchilov and Hutter 2019), weight decay on matrices only."""
+    parameters = [parameter for _, parameter in treated.named_parameters()]
+    groups = [
+        {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": settings.weight_decay},
+        {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=settings.betas, eps=settings.eps, fused=True)
+
+
+def learning_rate(step: int, settings: TrainingSettings, total_steps: int) -> float:
+    """Rate of update `step`, counted from 0: a linear warm-up, then the schedule.
+
+    `inverse-sqrt` is XLM's (Vaswani et al. 2017, section 5.3); `cosine` ends at a tenth of the peak.
+    """
+    done = step + 1
+    if done <= settings.warmup_steps:
+        return settings.learning_rate * done / settings.warmup_steps
+    if settings.schedule == "inverse-sqrt":
+        return settings.learning_rate * math.sqrt(max(settings.warmup_steps, 1) / done)
+    share = (done - settings.warmup_steps) / max(total_steps - settings.warmup_steps, 1)
+    return settings.learning_rate * (0.55 + 0.45 * math.cos(math.pi * min(share, 1.0)))
+
+
+class Updater:
+    """Applies gradients: checks them, clips them, sets the rate, steps the optimizer."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer, settings: TrainingSettings, total_steps: int) -> None:
+        self.optimizer = optimizer
+        self.settings = settings
+        self.total_steps = total_steps
+
+    def rate(self, step: int) -> float:
+        """The learning rate of `step`."""
+        return learning_rate(step, self.settings, self.total_steps)
+
+    def apply(self, step: int, parameters: Iterable[nn.Parameter], gradients: Iterable[Tensor]) -> float:
+        """One update of `parameters`, nothing else moves. Returns the gradient's norm before clipping.
+
+        Raises:
+            TrainingError: the norm is not finite; nothing was updated.
+        """
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
+        updated = [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
+        norm = float(nn.utils.clip_grad_norm_(updated, self.settings.clip))
+        if not math.isfinite(norm):
+            self.optimizer.zero_grad()
+            raise TrainingError(f"step {step}: the gradient is not finite ({norm}). Lower `training.learning_rate`.")
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate(step)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return norm

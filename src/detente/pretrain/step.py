@@ -1,0 +1,61 @@
+"""What every step promises: one update from the batches of a step, and a report. It calls nobody back."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from torch import Tensor
+
+from detente.batches import MaskedBatch
+from detente.errors import TrainingError
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What a step did.
+
+    Attributes:
+        loss: mean training loss of each language in the step, in nats, before the update.
+        tokens: training tokens processed; held-out batches are not counted.
+        gradient_norm: of theta's (and, in a plain step, phi's) gradient before clipping.
+        terms: a step's own measurements, such as the meta step's norms.
+    """
+
+    loss: dict[str, float]
+    tokens: int
+    gradient_norm: float
+    learning_rate: float
+    terms: dict[str, float] = field(default_factory=dict)
+
+
+class Step(Protocol):
+    """One optimizer update."""
+
+    def __call__(self, number: int) -> StepReport:
+        """Do step `number`, counted from 0.
+
+        Raises:
+            TrainingError: a loss or gradient is not finite; nothing was updated.
+        """
+
+
+class LossMeter:
+    """Mean loss per language over the microbatches of a step."""
+
+    def __init__(self, step: int) -> None:
+        self._step = step
+        self._losses: dict[str, list[float]] = {}
+
+    def add(self, batch: MaskedBatch, loss: Tensor) -> None:
+        """Note a microbatch's loss; a loss that is not finite ends training."""
+        value = loss.item()
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"step {self._step}: the loss of {batch.language} is not finite ({value}). The last checkpoint is intact. "
+                "Lower `training.learning_rate`, or raise `training.warmup_steps`."
+            )
+        self._losses.setdefault(batch.language, []).append(value)
+
+    def means(self) -> dict[str, float]:
+        """Language -> mean loss."""
+        return {language: sum(values) / len(values) for language, values in self._losses.items()}

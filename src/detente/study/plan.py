@@ -1,0 +1,79 @@
+"""A study's settings expand to its runs. Every mono run that a mixture is compared with is made once."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+from detente.settings import AdapterSettings, MetaSettings, RunSettings, StudySettings, TreatmentName
+
+ADAPTED: frozenset[str] = frozenset({"adapter", "shared-adapter", "meta-adapter"})
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run of the grid."""
+
+    settings: RunSettings
+
+    @property
+    def name(self) -> str:
+        """Unique within the study."""
+        return self.settings.name
+
+
+def study_folder(study: StudySettings) -> Path:
+    """Where a study writes."""
+    return Path(study.folder) if study.folder else Path("studies") / study.name
+
+
+def plan_runs(study: StudySettings) -> list[PlannedRun]:
+    """Seeds outermost, so that an unfinished study has whole comparisons; mono before joint, cheap treatments first."""
+    return [PlannedRun(run) for seed in study.seeds for run in _runs_of_seed(study, seed)]
+
+
+def mixtures(study: StudySettings) -> list[tuple[str, ...]]:
+    """Every mixture once, smallest first; `mono`, `pairs` and `joint` written out."""
+    found: dict[tuple[str, ...], None] = {}
+    for mixture in study.mixtures:
+        for labels in _expand(mixture, tuple(study.languages)):
+            found.setdefault(labels)
+    return sorted(found, key=len)
+
+
+def _expand(mixture: str | tuple[str, ...], labels: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    if not isinstance(mixture, str):
+        yield mixture
+    elif mixture == "joint":
+        yield labels
+    else:
+        yield from combinations(labels, 1 if mixture == "mono" else 2)
+
+
+def _runs_of_seed(study: StudySettings, seed: int) -> Iterator[RunSettings]:
+    for mixture in mixtures(study):
+        treatments: tuple[TreatmentName, ...] = ("none",) if len(mixture) == 1 else study.treatments
+        yield from (_run(study, mixture, treatment, seed) for treatment in treatments)
+
+
+def _run(study: StudySettings, mixture: tuple[str, ...], treatment: TreatmentName, seed: int) -> RunSettings:
+    """Settings that a treatment does not use are left at their defaults: changing them must not redo its runs."""
+    by_examples = study.budget == "examples"
+    steps = study.training.steps * (len(mixture) if by_examples else 1)
+    return RunSettings(
+        mixture=mixture,
+        treatment=treatment,
+        seed=seed,
+        encoder=study.encoder,
+        adapter=study.adapter if treatment in ADAPTED else AdapterSettings(),
+        meta=study.meta if treatment == "meta-adapter" else MetaSettings(),
+        batches=study.batches,
+        training=study.training.model_copy(update={"steps": steps}),
+        vocabulary=vocabulary_name(study, mixture),
+        drawn_evenly=by_examples,
+    )
+
+
+def vocabulary_name(study: StudySettings, mixture: tuple[str, ...]) -> str:
+    """Of the vocabulary in the study's data folder."""
+    return "shared" if study.vocabulary.scope == "study" else "+".join(mixture)

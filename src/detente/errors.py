@@ -44,9 +44,13 @@ class Interrupted(Exception):
     """
 
     def __init__(self, step: int, signal_number: int) -> None:
-        super().__init__(f"interrupted after step {step}; the state is saved, the same command goes on from there")
+        # Both go to the base class: an exception is rebuilt from its arguments when it leaves a worker process.
+        super().__init__(step, signal_number)
         self.step = step
         self.signal_number = signal_number
+
+    def __str__(self) -> str:
+        return f"interrupted after step {self.step}; the state is saved, the same command goes on from there"
 
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:

@@ -1,26 +1,20 @@
 """One pretraining run: settings and a data folder in, a run folder with its record out. The same call again is free or goes on."""
 
-import hashlib
-import json
-import platform
-import resource
-import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
 
-from detente.batches import SpecialTokens, TrainBatches, evaluation_batches
+from detente.batches import evaluation_batches
 from detente.encoder import Encoder
 from detente.errors import Interrupted, RecordError
 from detente.pretrain.checkpoint import load_checkpoint, save_checkpoint
+from detente.pretrain.data import RunData, fingerprint, train_batches
 from detente.pretrain.evaluate import evaluate
 from detente.pretrain.loop import train
+from detente.pretrain.machine import choose_device, machine, now, peak_memory, versions
 from detente.pretrain.meta import MetaStep
 from detente.pretrain.observers import Checkpoints, Clock, MetricsLog, Progress, Validation
 from detente.pretrain.optimizer import Updater, build_optimizer
@@ -28,7 +22,6 @@ from detente.pretrain.plain import PlainStep
 from detente.pretrain.signals import StopRequest
 from detente.pretrain.step import Step, StepReport
 from detente.results import (
-    Baseline,
     LanguageResult,
     Parameters,
     RunRecord,
@@ -40,49 +33,7 @@ from detente.results import (
 )
 from detente.seeds import derive_seed
 from detente.settings import RunSettings
-from detente.store import Store
 from detente.treatment import TREATMENTS, TreatedEncoder, treat
-from detente.vocabulary import Vocabulary
-
-PACKAGES = ("detente", "torch", "numpy", "tokenizers", "safetensors")
-FORMAT = 1
-"""Raised when the same settings would give other numbers than an older detente gave."""
-
-
-@dataclass(frozen=True)
-class RunData:
-    """The vocabulary and token store that a run reads."""
-
-    vocabulary: Vocabulary
-    store: Store
-
-    @classmethod
-    def open(cls, folder: Path, labels: tuple[str, ...]) -> "RunData":
-        """Open `STUDY/data/NAME`."""
-        return cls(Vocabulary.load(folder), Store.open(folder / "store", labels))
-
-    @property
-    def special(self) -> SpecialTokens:
-        """For masking."""
-        return SpecialTokens(self.vocabulary.size, self.vocabulary.mask_id, frozenset(self.vocabulary.special_ids))
-
-    def checksum(self, label: str) -> str:
-        """Of the language's tokens, all splits."""
-        splits = self.store.manifest(label).splits
-        return hashlib.sha256("".join(splits[s].sha256 for s in sorted(splits)).encode()).hexdigest()[:16]
-
-
-def fingerprint(settings: RunSettings, data: RunData) -> str:
-    """Hash of everything that decides a run's result. How often it is saved does not."""
-    chosen = settings.model_dump(mode="json", exclude={"training": {"checkpoint_every", "keep_checkpoints"}})
-    content = {
-        "format": FORMAT,
-        "settings": chosen,
-        "vocabulary": data.vocabulary.checksum,
-        "data": {label: data.checksum(label) for label in settings.mixture},
-    }
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
 
 def build_model(settings: RunSettings, vocabulary_size: int) -> TreatedEncoder:
     """The treated encoder of a run at initialisation. Shared weights are the same under every treatment of a seed."""
@@ -131,6 +82,25 @@ def _finished(folder: Path, mark: str) -> RunRecord | None:
     return record if record.status == "success" else None
 
 
+def record_failure(settings: RunSettings, data_folder: Path, folder: Path, error: str) -> None:
+    """Leave a record that says why a run failed. What it saved before stays, and the next try goes on from there."""
+    data = RunData.open(data_folder, settings.mixture)
+    record = RunRecord(
+        name=settings.name,
+        fingerprint=fingerprint(settings, data),
+        status="failed",
+        error=error,
+        mixture=settings.mixture,
+        treatment=settings.treatment,
+        seed=settings.seed,
+        settings=settings.model_dump(mode="json"),
+        steps=0,
+        vocabulary=data.vocabulary.checksum,
+        finished=now(),
+    )
+    write_record(folder, record)
+
+
 class _Run:
     """The parts of a run, put together."""
 
@@ -140,7 +110,7 @@ class _Run:
         self.device = choose_device(settings.training.device)
         self.treated = _to_device(build_model(settings, data.vocabulary.size), self.device)
         self.optimizer = build_optimizer(self.treated, settings.training)
-        self.batches = _train_batches(settings, data)
+        self.batches = train_batches(settings, data)
         self.checkpoints = folder / "checkpoints"
 
     def execute(self, progress: Progress | None) -> RunRecord:
@@ -172,7 +142,7 @@ class _Run:
         updater = Updater(self.optimizer, self.settings.training, self.total_steps)
         self.treated.encoder.train()
         parts = (self.treated, self.batches, updater, self.device)
-        step: Step = MetaStep(*parts, self.settings.meta) if _is_meta(self.settings) else PlainStep(*parts)
+        step: Step = MetaStep(*parts, self.settings.meta) if self.settings.treatment == "meta-adapter" else PlainStep(*parts)
 
         def timed(number: int) -> StepReport:
             self.clock.start_step()
@@ -202,9 +172,8 @@ class _Run:
             tokens, label, split, self.settings.batches, self.data.special, max_blocks=max_blocks
         )
         counts = self.data.store.manifest(label).splits[split]
-        density = (counts.tokens - counts.records) / counts.characters
         return evaluate(
-            self.treated, batches, tokens_per_character=density, precision=self.settings.training.precision
+            self.treated, batches, tokens_per_character=counts.tokens_per_character, precision=self.settings.training.precision
         )
 
     def _language_results(self) -> dict[str, LanguageResult]:
@@ -218,7 +187,7 @@ class _Run:
             label: LanguageResult(
                 test=test[label],
                 validation=validation[label],
-                baseline=Baseline.model_validate(self.data.store.manifest(label).baseline, from_attributes=True),
+                baseline=self.data.store.manifest(label).baseline,
                 early_loss=early[label],
                 blocks_seen=drawn[label] * self.settings.batches.blocks,
                 epochs=epochs[label],
@@ -246,28 +215,11 @@ class _Run:
             total_seconds=round(self.clock.total_seconds, 3),
             peak_memory_bytes=peak_memory(self.device),
             sittings=self.sittings,
-            finished=datetime.now(UTC).isoformat(timespec="seconds"),
-            versions={package: version(package) for package in PACKAGES},
+            finished=now(),
+            versions=versions(),
             machine=machine(self.device),
             **values,
         )
-
-
-def _train_batches(settings: RunSettings, data: RunData) -> TrainBatches:
-    tokens = {split: {label: data.store.tokens(label, split) for label in settings.mixture} for split in ("train", "meta")}
-    return TrainBatches(
-        tokens["train"],
-        settings.batches,
-        data.special,
-        seed=settings.seed,
-        meta=tokens["meta"] if _is_meta(settings) else None,
-        accumulation=settings.training.accumulation,
-        drawn_evenly=settings.drawn_evenly,
-    )
-
-
-def _is_meta(settings: RunSettings) -> bool:
-    return settings.treatment == "meta-adapter"
 
 
 def _to_device(treated: TreatedEncoder, device: torch.device) -> TreatedEncoder:
@@ -287,24 +239,3 @@ def early_losses(folder: Path, total_steps: int) -> dict[str, float]:
     early = {label: [loss for step, loss in losses if step <= total_steps / 5] for label, losses in seen.items()}
     chosen = {label: early[label] or [loss for _, loss in losses] for label, losses in seen.items()}
     return {label: sum(losses) / len(losses) for label, losses in chosen.items()}
-
-
-def choose_device(wanted: str) -> torch.device:
-    """`auto` is a GPU when there is one."""
-    if wanted == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(wanted)
-
-
-def peak_memory(device: torch.device) -> int:
-    """Bytes: allocated on the GPU, or resident in this process (imports included)."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
-def machine(device: torch.device) -> dict[str, str]:
-    """What the run was computed on."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
-    return {"system": platform.system(), "device": name, "threads": str(torch.get_num_threads())}

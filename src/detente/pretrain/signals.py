@@ -25,6 +25,6 @@ class StopRequest:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
-        if self.signal_number is not None:
+        if self.signal_number == number == signal.SIGINT:
             signal.default_int_handler(number, frame)
         self.signal_number = number

@@ -74,7 +74,7 @@ class LanguageSettings(Settings):
     script: str | None = None
     """ISO 15924 script, as `Latn`; from the language table when not given."""
 
-    @field_validator("paths", mode="before")
+    @field_validator("paths", mode="before", json_schema_input_type=str | tuple[str, ...])
     @classmethod
     def _one_path(cls, value: object) -> object:
         return (value,) if isinstance(value, str) else value

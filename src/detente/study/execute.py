@@ -1,4 +1,4 @@
-"""Do what is missing of a study: prepare the data, then every run that has no good record. A failed run does not stop the rest."""
+"""Do what is missing of a study: prepare the data, then every run without a good record. A failed run does not stop the rest."""
 
 import multiprocessing
 import os
@@ -7,24 +7,29 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
+import torch
 import yaml
 
 from detente.errors import ConfigError, DetenteError, Interrupted
 from detente.prepare import prepare
+from detente.pretrain.data import RunData, fingerprint
 from detente.pretrain.observers import Progress
-from detente.pretrain.run import RunData, fingerprint, pretrain, record_failure
+from detente.pretrain.run import pretrain, record_failure
 from detente.results import RunRecord, write_atomic, write_json
 from detente.settings import StudySettings
 from detente.study.plan import PlannedRun, mixtures, plan_runs
 
-Engine = Literal["local", "processes"]
+FIXED = ("languages", "splits", "vocabulary", "encoder", "batches", "training", "budget")
+"""Settings of a study's folder that may not change: its runs would no longer be comparable."""
+
+Counter = Callable[..., Callable[[int], None]]
+"""Makes the observer of a long stage; see `detente.prepare.prepare`."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run of a study ended."""
+    """How a run of a study ended; without a record it failed."""
 
     run: PlannedRun
     record: RunRecord | None
@@ -38,16 +43,17 @@ class Job:
     run: PlannedRun
     data_folder: Path
     folder: Path
-    threads: int | None = None
 
 
 def run_study(
     study: StudySettings,
     folder: Path,
     *,
-    engine: Engine = "local",
+    engine: str = "local",
     workers: int | None = None,
-    prepare_progress: Callable[..., None] | None = None,
+    only: str | None = None,
+    prepare_progress: Counter | None = None,
+    on_plan: Callable[[int], None] | None = None,
     run_progress: Callable[[PlannedRun], Progress] | None = None,
     on_outcome: Callable[[Outcome], None] | None = None,
 ) -> list[Outcome]:
@@ -56,17 +62,22 @@ def run_study(
     Args:
         engine: `local` does one run after another in this process; `processes` does `workers` at a time, the machine's threads
             divided among them.
-        run_progress: gives the observer of a run's steps (`local` only).
-        on_outcome: told when a run has ended.
+        only: name of the one run wanted.
+        prepare_progress, on_plan, run_progress, on_outcome: told of long stages, of the number of runs, of a run's steps
+            (`local` only) and of its end.
 
     Raises:
-        ConfigError: the folder holds another study.
+        ConfigError: the engine is unknown, or the folder holds another study.
         Interrupted: a signal came; the runs in hand saved their state.
     """
-    claim_folder(study, folder)
-    prepare(study, folder, mixtures=mixtures(study), progress=prepare_progress)
+    if engine not in ("local", "processes"):
+        raise ConfigError(f"--engine {engine}: choose `local` or `processes`.")
+    prepare_study(study, folder, progress=prepare_progress)
     jobs = _jobs(study, folder)
     _write_plan(folder, jobs)
+    jobs = [job for job in jobs if only in (None, job.run.name)]
+    if on_plan is not None:
+        on_plan(len(jobs))
     does = _one_by_one(jobs, run_progress) if engine == "local" else _in_processes(jobs, workers or os.cpu_count() or 1)
     outcomes = []
     for outcome in does:
@@ -76,21 +87,28 @@ def run_study(
     return outcomes
 
 
-def claim_folder(study: StudySettings, folder: Path) -> None:
-    """Write the study's resolved settings into its folder, or check that they are the ones there.
+def prepare_study(study: StudySettings, folder: Path, *, progress: Counter | None = None) -> None:
+    """Claim `folder` for `study` and bring its corpora, vocabularies and token stores up to date."""
+    claim_folder(study, folder)
+    prepare(study, folder, mixtures=mixtures(study), progress=progress)
 
-    More seeds, treatments or mixtures may be asked of a folder later; what decides the data may not change, since the runs that
-    are there would no longer be comparable.
+
+def claim_folder(study: StudySettings, folder: Path) -> None:
+    """Write the study's resolved settings into its folder, or check that they fit those there.
+
+    More seeds, treatments or mixtures may be asked of a folder later; what is in `FIXED` may not change.
+
+    Raises:
+        ConfigError: the folder holds a study with other settings.
     """
     path = folder / "study.yaml"
     resolved = study.model_dump(mode="json")
     if path.exists():
         before = yaml.safe_load(path.read_text(encoding="utf-8"))
-        fixed = ("languages", "splits", "vocabulary", "encoder", "batches", "training", "budget")
-        differing = [name for name in fixed if before.get(name) != resolved[name]]
+        differing = [name for name in FIXED if before.get(name) != resolved[name]]
         if differing:
             raise ConfigError(
-                f"{folder} holds a study with other settings ({', '.join(differing)}). Set `folder` to a new one, or delete it."
+                f"{folder} holds a study with other settings ({', '.join(differing)}). Choose another `folder`, or delete it."
             )
     write_atomic(path, yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True).encode())
 
@@ -135,21 +153,25 @@ def _in_processes(jobs: list[Job], workers: int) -> Iterator[Outcome]:
     """Fresh processes, not forks: threads of torch and tokenizers do not survive a fork."""
     threads = max(1, (os.cpu_count() or 1) // workers)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_set_threads, initargs=(threads,)) as pool:
-        waiting = [pool.submit(_do, job) for job in jobs]
-        try:
-            for future in as_completed(waiting):
-                yield future.result()
-        except (Interrupted, KeyboardInterrupt):
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in multiprocessing.active_children():
-                os.kill(process.pid or 0, signal.SIGTERM)
-            raise
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(threads,))
+    before = signal.signal(signal.SIGTERM, _raise_interrupted)
+    try:
+        for future in as_completed([pool.submit(_do, job) for job in jobs]):
+            yield future.result()
+    except (Interrupted, KeyboardInterrupt) as reason:
+        for worker in multiprocessing.active_children():
+            worker.terminate()
+        raise reason if isinstance(reason, Interrupted) else Interrupted(0, signal.SIGINT) from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        signal.signal(signal.SIGTERM, before)
 
 
-def _set_threads(threads: int) -> None:
-    import torch
-
+def _start_worker(threads: int) -> None:
+    """Between runs a worker outlives the terminal's Ctrl-C, and ends when it is told to by its parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(threads)
 
 
+def _raise_interrupted(number: int, frame: object) -> None:  # noqa: ARG001 - a signal handler
+    raise Interrupted(0, number)

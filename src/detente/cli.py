@@ -1,0 +1,214 @@
+"""The command line: a verb calls one public function. Exit codes: 0 done, 2 the user's input is wrong, 130 interrupted, 1 else.
+
+Slow libraries are imported where a verb needs them, so that `--help` answers at once.
+"""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from detente.errors import ConfigError, DetenteError, Interrupted, did_you_mean
+
+if TYPE_CHECKING:
+    from detente.settings import StudySettings
+    from detente.study import Outcome, PlannedRun
+
+app = typer.Typer(
+    help="Measure and treat negative interference between languages in multilingual language models.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+)
+console = Console()
+
+StudyFile = Annotated[Path, typer.Argument(help="The study file (YAML).", show_default=False)]
+Overrides = Annotated[
+    list[str], typer.Option("--set", help="A setting, as training.steps=2000. Can be repeated.", show_default=False)
+]
+Folder = Annotated[
+    Path | None, typer.Option(help="Where everything is written; `studies/NAME` when not given.", show_default=False)
+]
+Workers = Annotated[int | None, typer.Option(help="Processes; one a core when not given.", show_default=False)]
+Engine = Annotated[str, typer.Option(help="`local`: one run after another. `processes`: several at a time, threads divided.")]
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where the demo is written.")] = Path("demo"),
+    seeds: Annotated[int, typer.Option(help="Runs of everything; intervals need two.", min=1)] = 3,
+    workers: Workers = None,
+) -> None:
+    """The whole story on two constructed languages, small: mono, joint and every treatment, a table and a page."""
+    from detente.study.demo import demo_study
+
+    _do_study(demo_study(seeds), folder, "processes", workers)
+
+
+@app.command()
+def prepare(study_file: StudyFile, overrides: Overrides = [], folder: Folder = None) -> None:  # noqa: B006
+    """Text -> vocabulary -> token store."""
+    study, folder = _load(study_file, overrides, folder)
+    from detente.study.execute import prepare_study
+    from detente.terminal import ProgressView
+
+    with ProgressView(console) as view:
+        prepare_study(study, folder, progress=view.counter)
+    console.print(f"prepared in {folder / 'data'}")
+
+
+@app.command()
+def pretrain(
+    study_file: StudyFile,
+    run: Annotated[str, typer.Option(help="Name of the run, as `--dry-run` lists it, or MIXTURE/TREATMENT (first seed).")],
+    overrides: Overrides = [],  # noqa: B006
+    folder: Folder = None,
+) -> None:
+    """One run of a study, prepared first when it has to be."""
+    study, folder = _load(study_file, overrides, folder)
+    from detente.study import plan_runs
+
+    chosen = _find_run(plan_runs(study), run)
+    _do_study(study, folder, "local", None, only=chosen)
+
+
+@app.command()
+def study(
+    study_file: StudyFile,
+    overrides: Overrides = [],  # noqa: B006
+    folder: Folder = None,
+    engine: Engine = "local",
+    workers: Workers = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the runs with their cost, and stop.")] = False,
+) -> None:
+    """Everything of a study that is missing, then its report."""
+    settings, folder = _load(study_file, overrides, folder)
+    if dry_run:
+        _show_plan(settings, folder)
+    else:
+        _do_study(settings, folder, engine, workers)
+
+
+@app.command()
+def report(folder: Annotated[Path, typer.Argument(help="A study's folder.", show_default=False)]) -> None:
+    """Tables, figures and one page from the records in a study's folder."""
+    _report(folder)
+
+
+def main() -> None:
+    """Entry point: one clear line instead of a traceback for what the user can mend."""
+    try:
+        sys.exit(app(standalone_mode=False) or 0)
+    except Interrupted as interruption:
+        _complain(str(interruption))
+        sys.exit(128 + interruption.signal_number)
+    except DetenteError as error:
+        _complain(str(error))
+        sys.exit(2)
+    except (KeyboardInterrupt, typer.Abort):
+        _complain("interrupted; the same command goes on from there")
+        sys.exit(130)
+    except typer.Exit as leaving:
+        sys.exit(leaving.exit_code)
+
+
+def _complain(text: str) -> None:
+    for line in text.splitlines():
+        sys.stderr.write(f"detente: {line}\n")
+
+
+def _load(study_file: Path, overrides: list[str], folder: Path | None) -> "tuple[StudySettings, Path]":
+    from detente.settings import load_study
+    from detente.study.plan import study_folder
+
+    settings = load_study(study_file, overrides)
+    return settings, folder or study_folder(settings)
+
+
+def _do_study(
+    settings: "StudySettings", folder: Path, engine: str, workers: int | None, only: "PlannedRun | None" = None
+) -> None:
+    from detente.study import run_study
+    from detente.terminal import ProgressView
+
+    with ProgressView(console) as view:
+
+        def ended(outcome: "Outcome") -> None:
+            view.advance_whole(_outcome_line(outcome))
+
+        outcomes = run_study(
+            settings,
+            folder,
+            engine=engine,
+            workers=workers,
+            only=only.name if only else None,
+            on_plan=lambda number: view.start_whole("runs", number),
+            prepare_progress=view.counter,
+            run_progress=lambda run: view.steps(run.name),
+            on_outcome=ended,
+        )
+    if any(outcome.record for outcome in outcomes):
+        _report(folder)
+    failed = [outcome for outcome in outcomes if outcome.record is None]
+    if failed:
+        raise typer.Exit(1)
+
+
+def _outcome_line(outcome: "Outcome") -> str:
+    name = outcome.run.name
+    if outcome.record is None:
+        return f"[red]failed[/]  {name}: {outcome.error}"
+    scores = "  ".join(
+        f"{label} {result.test.bits_per_character:.3f}" for label, result in outcome.record.languages.items()
+    )
+    return f"[green]done[/]    {name}  bits per character {scores}  {outcome.record.train_seconds:.0f} s"
+
+
+def _show_plan(settings: "StudySettings", folder: Path) -> None:
+    from detente.study import plan_runs
+    from detente.study.estimate import estimate_runs
+    from detente.terminal import print_table
+
+    runs = plan_runs(settings)
+    estimates = estimate_runs(runs, settings.vocabulary.size)
+    rows = [
+        [run.name, f"{e.shared:,}", f"{e.specific:,}", f"{run.settings.training.steps:,}", f"{e.tokens:,}", _duration(e.seconds)]
+        for run, e in zip(runs, estimates, strict=True)
+    ]
+    rows.append(["all", "", "", "", f"{sum(e.tokens for e in estimates):,}", _duration(sum(e.seconds for e in estimates))])
+    header = ["run", "shared", "per language", "steps", "tokens", "estimate"]
+    note = f"Would be written to {folder}. The estimate is for runs one after another, from a few steps on this machine."
+    print_table(console, f"{settings.name}: {len(runs)} runs", header, rows, note)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _find_run(runs: "list[PlannedRun]", wanted: str) -> "PlannedRun":
+    short = {f"{'+'.join(run.settings.mixture)}/{run.settings.treatment}": run for run in reversed(runs)}
+    largest = max((run.settings.mixture for run in runs), key=len)
+    aliases = {f"joint/{run.settings.treatment}": run for run in reversed(runs) if run.settings.mixture == largest}
+    names = {run.name: run for run in runs}
+    found = {**aliases, **short, **names}.get(wanted)
+    if found is None:
+        raise ConfigError(f"--run {wanted}: there is no such run.{did_you_mean(wanted, [*names, *short])} `--dry-run` lists them.")
+    return found
+
+
+def _report(folder: Path) -> None:
+    from detente.report import summary_table, write_report
+    from detente.terminal import print_table
+
+    page = write_report(folder)
+    table = summary_table(folder)
+    print_table(console, table.title, table.header, table.rows, "\n".join(table.notes))
+    console.print(f"\nreport: {page}")
+
+
+if __name__ == "__main__":
+    main()

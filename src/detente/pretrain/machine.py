@@ -1,0 +1,46 @@
+"""The device a run uses, and what the record says of it."""
+
+import platform
+import resource
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+import torch
+
+from detente.errors import ConfigError
+
+PACKAGES = ("detente", "torch", "numpy", "tokenizers", "safetensors")
+
+
+def choose_device(wanted: str) -> torch.device:
+    """`auto` is a GPU when there is one."""
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("`training.device` is cuda, but torch finds no GPU. Use `auto` or `cpu`.")
+    return torch.device(wanted)
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes: allocated on the GPU, or resident in this process (imports included)."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def machine(device: torch.device) -> dict[str, str]:
+    """What the run was computed on."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    return {"system": platform.system(), "device": name, "threads": str(torch.get_num_threads())}
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that decide a result."""
+    return {package: version(package) for package in PACKAGES}
+
+
+def now() -> str:
+    """UTC, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

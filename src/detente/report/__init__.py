@@ -1,0 +1,61 @@
+"""From run records to what people read: a page, tables (CSV, Markdown, LaTeX) and figures (PDF, PNG, SVG).
+
+In comes a study folder; out come `report.html`, `tables/` and `figures/` in it. The same records give the same bytes.
+Nothing here knows torch.
+"""
+
+from pathlib import Path
+
+from detente.report.inventory import Study, read_study
+from detente.report.side_tables import cost, recovered_table, summary, text_seen
+from detente.report.tables import BITS, EARLY_LOSS, INTERFERENCE, PERPLEXITY, Cell, Column, Row, Table, measure_table
+from detente.results import write_atomic
+
+__all__ = ["Cell", "Column", "Row", "Table", "summary_table", "write_report"]
+
+PAGE_FILE = "report.html"
+
+
+def write_report(study_folder: Path) -> Path:
+    """Write page, tables and figures of a study into its folder, and return the page's path.
+
+    Raises:
+        RecordError: the folder has no runs, or its plan or a run's metrics are damaged.
+    """
+    # Drawing libraries are slow to import, and a table in the terminal needs none.
+    from detente.report.figures import draw_all  # noqa: PLC0415
+    from detente.report.formats import write_table  # noqa: PLC0415
+    from detente.report.page import render  # noqa: PLC0415
+
+    study = read_study(study_folder)
+    tables = all_tables(study)
+    for table in tables:
+        write_table(table, study_folder / "tables")
+    drawings = draw_all(study, study_folder / "figures")
+    path = study_folder / PAGE_FILE
+    write_atomic(path, render(study, tables, drawings).encode())
+    return path
+
+
+def summary_table(study_folder: Path) -> Table:
+    """The table for a terminal: one block a language, one row a system. `as_rows()` gives header and rows as text.
+
+    Raises:
+        RecordError: the folder has no runs, or its plan is damaged.
+    """
+    return summary(read_study(study_folder))
+
+
+def all_tables(study: Study) -> list[Table]:
+    """Every table that the study has rows for."""
+    tables = [
+        summary(study),
+        measure_table(study, INTERFERENCE, with_mono=False),
+        recovered_table(study),
+        measure_table(study, BITS),
+        measure_table(study, PERPLEXITY),
+        measure_table(study, EARLY_LOSS),
+        text_seen(study),
+        cost(study),
+    ]
+    return [table for table in tables if table.rows]

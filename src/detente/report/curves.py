@@ -1,0 +1,100 @@
+"""Learning curves out of `metrics.jsonl`: step -> mean and range over seeds, for one system and language."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from detente.errors import RecordError
+from detente.report.inventory import Study, System
+from detente.results import METRICS_FILE, read_metrics
+
+EARLY_FRACTION = 0.2
+EARLY_BINS = 30
+
+Series = dict[int, float]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One line of a figure."""
+
+    steps: tuple[int, ...]
+    mean: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    seeds: int
+
+
+@dataclass(frozen=True)
+class RunCurves:
+    """What the figures need of one run, language -> step -> value."""
+
+    validation: dict[str, Series]
+    """Bits per character."""
+    early_loss: dict[str, Series]
+    """Training loss in nats over the first fifth of the steps, averaged over short stretches."""
+
+
+class CurveBook:
+    """The curves of a study; each file is read once, however large, keeping only what is drawn."""
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+        self._of_run = cache(_read_curves)
+
+    def validation(self, system: System, language: str) -> Curve | None:
+        """Bits per character on the validation split."""
+        return _over_seeds([curves.validation.get(language, {}) for curves in self._curves(system)])
+
+    def early_loss(self, system: System, language: str) -> Curve | None:
+        """Training loss in the first fifth of the steps."""
+        return _over_seeds([curves.early_loss.get(language, {}) for curves in self._curves(system)])
+
+    def _curves(self, system: System) -> list[RunCurves]:
+        runs = self._study.by_system.get(system, {}).values()
+        return [self._of_run(run.folder, run.record.steps) for run in runs]
+
+
+def _over_seeds(series: Sequence[Series]) -> Curve | None:
+    """At the steps that all seeds have."""
+    present = [one for one in series if one]
+    if not present:
+        return None
+    steps = sorted(set.intersection(*(set(one) for one in present)))
+    columns = [[one[step] for one in present] for step in steps]
+    means = tuple(math.fsum(column) / len(column) for column in columns)
+    return Curve(tuple(steps), means, tuple(map(min, columns)), tuple(map(max, columns)), len(present))
+
+
+def _read_curves(run_folder: Path, steps: int) -> RunCurves:
+    early_steps = max(1, int(EARLY_FRACTION * steps))
+    stretch = max(1, math.ceil(early_steps / EARLY_BINS))
+    validation: dict[str, Series] = {}
+    losses: dict[str, dict[int, list[float]]] = {}
+    for line in _lines(run_folder):
+        if line["kind"] == "validation":
+            for label, value in line["bits_per_character"].items():
+                validation.setdefault(label, {})[line["step"]] = value
+        elif line["kind"] == "train" and line["step"] <= early_steps:
+            for label, value in line["loss"].items():
+                losses.setdefault(label, {}).setdefault(_middle(line["step"], stretch), []).append(value)
+    early = {label: {step: math.fsum(some) / len(some) for step, some in bins.items()} for label, bins in losses.items()}
+    return RunCurves(validation, early)
+
+
+def _middle(step: int, stretch: int) -> int:
+    """The step in the middle of the stretch that `step` belongs to."""
+    return (step - 1) // stretch * stretch + (stretch + 1) // 2
+
+
+def _lines(run_folder: Path) -> Iterator[dict[str, Any]]:
+    try:
+        yield from read_metrics(run_folder)
+    except ValueError as error:
+        name = f"{run_folder.name}/{METRICS_FILE}"
+        raise RecordError(f"{name} is damaged ({error}). Delete the run's folder and run the study again.") from None
+
+

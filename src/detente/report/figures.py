@@ -1,0 +1,228 @@
+"""Figures of a study: learning curves, early training loss, interference. PDF, PNG and SVG files, and SVG for the page."""
+
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from detente.report import numbers
+from detente.report.comparisons import Comparison, interference
+from detente.report.curves import Curve, CurveBook
+from detente.report.inventory import Study, System, mono
+from detente.report.palette import GRID, INK, MONO, MUTED, UNIGRAM, Look, look_of
+from detente.report.svg import for_page
+from detente.report.tables import bits_of_nats, system_label
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTH = 4.3
+"""Inches; on a telephone the type stays as large as it is on paper."""
+BARS_LABEL = "bits per character minus mono\n\N{LEFTWARDS ARROW} helped     hurt \N{RIGHTWARDS ARROW}"
+STYLE: dict[str, Any] = {
+    "svg.fonttype": "none",
+    "pdf.fonttype": 42,
+    "text.parse_math": False,  # a label may hold a dollar sign
+    "font.family": "DejaVu Sans",
+    "font.size": 8.5,
+    "axes.titlesize": 9.5,
+    "axes.titlelocation": "left",
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "figure.constrained_layout.use": True,
+}
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure as the page shows it."""
+
+    key: str
+    title: str
+    description: str
+    """What it shows, in words and numbers, for those who do not see it."""
+    svg: str
+    kind: str
+
+
+def draw_all(study: Study, folder: Path) -> list[Drawing]:
+    """Draw every figure that there are numbers for, and write the files."""
+    with _style():
+        bars = [draw_interference(study, mixture, folder) for mixture in study.mixtures]
+        book = CurveBook(study)
+        panels = [(mixture, label) for mixture in study.mixtures for label in mixture]
+        panels = panels or [((label,), label) for label in study.languages]
+        curves = [
+            draw_curves(study, book, kind, panel, folder) for panel in panels for kind in ("validation", "early-loss")
+        ]
+    return [drawing for drawing in (*bars, *curves) if drawing]
+
+
+def draw_interference(study: Study, mixture: tuple[str, ...], folder: Path) -> Drawing | None:
+    """Bars with intervals: what a mixture costs each language, treated and not."""
+    systems = [system for system in study.systems if system.mixture == mixture]
+    bars = [
+        (label, system, comparison)
+        for label in mixture
+        for system in systems
+        if (comparison := interference(study, system, label))
+    ]
+    if not bars:
+        return None
+    figure, axes = _new_figure(0.6 + 0.2 * len(bars) + 0.22 * len(mixture))
+    places = _places([label for label, _, _ in bars])
+    for place, (_, system, comparison) in zip(places, bars, strict=True):
+        _bar(axes, place, look_of(system.treatment), comparison)
+    _finish_bars(axes, places, bars)
+    key = f"interference-{_file_name(study, mixture)}"
+    title = f"Interference in {'+'.join(mixture)}"
+    description = "; ".join(f"{label} {system_label(system)} {_words(comparison)}" for label, system, comparison in bars)
+    return _save(figure, folder, Drawing(key, title, f"Bits per character minus mono: {description}.", "", "interference"))
+
+
+def draw_curves(
+    study: Study, book: CurveBook, kind: str, panel: tuple[tuple[str, ...], str], folder: Path
+) -> Drawing | None:
+    """One line a system: mono and all treatments of one mixture, on one language."""
+    mixture, language = panel
+    curve_of = book.validation if kind == "validation" else book.early_loss
+    systems = [mono(language), *(system for system in study.systems if system.mixture == mixture and not system.is_mono)]
+    lines = [(system, curve) for system in systems if (curve := curve_of(system, language))]
+    if not lines:
+        return None
+    figure, axes = _new_figure(3.5)
+    for system, curve in lines:
+        _line(axes, curve, MONO if system.is_mono else look_of(system.treatment), _line_label(system))
+    baseline = _unigram(study, mixture, language, kind)
+    if baseline is not None:
+        axes.axhline(baseline, color=UNIGRAM.color, linestyle=UNIGRAM.dash, linewidth=1.1, label="unigram")
+    axes.set_xlabel("steps")
+    axes.set_ylabel("bits per character, validation" if kind == "validation" else "training loss, nats")
+    figure.legend(loc="outside lower left", ncols=3, handlelength=2.8, columnspacing=1.2)
+    what = "Learning curve" if kind == "validation" else "Early training loss"
+    title = f"{what} of {language}" + (f" in {'+'.join(mixture)}" if len(mixture) > 1 else "")
+    ends = "; ".join(f"{_line_label(system)} {curve.mean[-1]:.3f} at step {curve.steps[-1]}" for system, curve in lines)
+    key = f"{kind}-{_file_name(study, mixture)}-{_file_name(study, (language,))}"
+    return _save(figure, folder, Drawing(key, title, f"Last values: {ends}.", "", kind))
+
+
+def _bar(axes: "Axes", place: float, look: Look, comparison: Comparison) -> None:
+    difference = comparison.difference
+    if not comparison.has_learned:
+        # Drawn to scale it would squeeze the bars that mean something.
+        axes.text(0, place, f" not learned yet{numbers.DAGGER}", va="center", color=MUTED, style="italic")
+        return
+    # A hollow bar stands on one seed: nothing follows from its length.
+    fill = "none" if difference.low is None else look.color
+    axes.barh(place, difference.mean, height=0.66, color=fill, edgecolor=look.color, linewidth=1)
+    if difference.low is not None and difference.high is not None:
+        arms = [[difference.mean - difference.low], [difference.high - difference.mean]]
+        axes.errorbar(difference.mean, place, xerr=arms, color=INK, capsize=2.5, linewidth=1.1)
+
+
+def _finish_bars(axes: "Axes", places: list[float], bars: list[tuple[str, System, Comparison]]) -> None:
+    axes.set_yticks(places, [system_label(system) for _, system, _ in bars])
+    headings = {label: place for place, (label, _, _) in reversed(list(zip(places, bars, strict=True)))}
+    beside_ticks = axes.get_yaxis_transform()
+    for label, place in headings.items():
+        axes.text(-0.015, place - 0.85, label, transform=beside_ticks, weight="bold", ha="right", va="center")
+    axes.set_ylim(places[-1] + 0.6, -1.3)
+    axes.grid(visible=False, axis="y")
+    axes.axvline(0, color=INK, linewidth=0.9)
+    axes.tick_params(axis="y", length=0)
+    axes.locator_params(axis="x", nbins=5)
+    axes.set_xlabel(BARS_LABEL)
+
+
+def _places(labels: list[str]) -> list[float]:
+    """Rows with a gap for the name of each language."""
+    return [place + 1.1 * list(dict.fromkeys(labels)).index(label) for place, label in enumerate(labels)]
+
+
+def _line(axes: "Axes", curve: Curve, look: Look, label: str) -> None:
+    every = max(1, len(curve.steps) // 6)
+    axes.plot(
+        curve.steps,
+        curve.mean,
+        color=look.color,
+        linestyle=look.dash,
+        marker=look.marker,
+        markevery=every,
+        markersize=3.6,
+        linewidth=1.4,
+        label=label,
+    )
+    if curve.seeds > 1:
+        axes.fill_between(curve.steps, curve.low, curve.high, color=look.color, alpha=0.15, linewidth=0)
+
+
+def _line_label(system: System) -> str:
+    return "mono" if system.is_mono else system_label(system)
+
+
+def _unigram(study: Study, mixture: tuple[str, ...], language: str, kind: str) -> float | None:
+    """In the units of the curve; None when the lines have different vocabularies and so different unigrams."""
+    runs = [run for run in study.runs if run.record.mixture in {mixture, (language,)} and language in run.record.languages]
+    results = {run.record.vocabulary: run.record.languages[language] for run in runs}
+    if len(results) != 1:
+        return None
+    result = next(iter(results.values()))
+    return bits_of_nats(result, result.baseline.unigram) if kind == "validation" else result.baseline.unigram
+
+
+def _words(comparison: Comparison) -> str:
+    return f"{numbers.signed(comparison.difference)} ({comparison.word})"
+
+
+def _file_name(study: Study, labels: tuple[str, ...]) -> str:
+    """The labels, where they are safe in a file name; else their numbers."""
+    safe = (label if re.fullmatch(r"\w[\w.-]*", label, re.ASCII) else f"language-{study.languages.index(label) + 1}" for label in labels)
+    return "+".join(safe)
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    import matplotlib as mpl  # noqa: PLC0415 -- slow to import, and needed only to draw
+
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        # A label in a script that the font lacks is drawn as boxes in PNG and PDF, and right in SVG.
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
+        yield
+
+
+def _new_figure(height: float) -> "tuple[Figure, Axes]":
+    from matplotlib.figure import Figure  # noqa: PLC0415 -- as above
+
+    figure = Figure(figsize=(WIDTH, height))
+    return figure, figure.add_subplot()
+
+
+def _save(figure: "Figure", folder: Path, drawing: Drawing) -> Drawing:
+    """Write the files, without dates or random ids, and return the drawing with its SVG."""
+    import matplotlib as mpl  # noqa: PLC0415 -- as above
+
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / drawing.key
+    with mpl.rc_context({"svg.hashsalt": drawing.key}):
+        figure.savefig(f"{path}.pdf", metadata={"CreationDate": None})
+        figure.savefig(f"{path}.png", dpi=200, metadata={"Software": None})
+        figure.savefig(f"{path}.svg", metadata={"Date": None, "Creator": None})
+    source = Path(f"{path}.svg").read_text(encoding="utf-8")
+    svg = for_page(source, drawing.key, drawing.title, drawing.description)
+    return Drawing(drawing.key, drawing.title, drawing.description, svg, drawing.kind)

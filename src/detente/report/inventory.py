@@ -1,0 +1,205 @@
+"""What a study folder holds: the runs that succeeded, and the gaps where one was expected.
+
+With a `plan.json` the expected runs are known; without it only what is there is.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, get_args
+
+from detente.errors import RecordError
+from detente.results import RECORD_FILE, LanguageResult, RunRecord, read_record
+from detente.settings.schema import TreatmentName
+
+PLAN_FILE = "plan.json"
+TREATMENTS: tuple[str, ...] = get_args(TreatmentName)
+
+
+@dataclass(frozen=True)
+class System:
+    """What the seeds of one row have in common."""
+
+    mixture: tuple[str, ...]
+    treatment: str
+
+    @property
+    def is_mono(self) -> bool:
+        return len(self.mixture) == 1
+
+
+def mono(language: str) -> System:
+    """The system that every mixture with `language` is held against."""
+    return System((language,), "none")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that ended well."""
+
+    folder: Path
+    record: RunRecord
+
+    @property
+    def system(self) -> System:
+        return System(self.record.mixture, self.record.treatment)
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A run that is not in the tables, and why."""
+
+    name: str
+    status: str
+    reason: str
+    system: System | None = None
+    seed: int | None = None
+    is_expected: bool = True
+    """False for a run that nobody asked for, such as one with settings that were changed since."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything a report is made from."""
+
+    name: str
+    runs: tuple[Run, ...]
+    gaps: tuple[Gap, ...]
+    has_plan: bool
+
+    @cached_property
+    def languages(self) -> tuple[str, ...]:
+        """Labels in the order of the largest mixture that has them."""
+        by_size = sorted(self._known_systems, key=lambda system: (-len(system.mixture), system.mixture))
+        return tuple(dict.fromkeys(label for system in by_size for label in system.mixture))
+
+    @cached_property
+    def systems(self) -> tuple[System, ...]:
+        """Mono first, then mixtures from small to large, treatments in their usual order."""
+        return tuple(sorted(self._known_systems, key=self._place))
+
+    @cached_property
+    def mixtures(self) -> tuple[tuple[str, ...], ...]:
+        """Of two languages or more."""
+        return tuple(dict.fromkeys(system.mixture for system in self.systems if not system.is_mono))
+
+    @cached_property
+    def by_system(self) -> dict[System, dict[int, Run]]:
+        """Seed -> run, for each system."""
+        runs: dict[System, dict[int, Run]] = {system: {} for system in self.systems}
+        for run in sorted(self.runs, key=lambda run: run.record.seed):
+            runs[run.system][run.record.seed] = run
+        return runs
+
+    @property
+    def expected_gaps(self) -> tuple[Gap, ...]:
+        return tuple(gap for gap in self.gaps if gap.is_expected)
+
+    def num_expected(self, system: System) -> int:
+        """Seeds of a system that are known of, whether they succeeded or not."""
+        missing = {gap.seed for gap in self.expected_gaps if gap.system == system}
+        return len(missing | self.by_system.get(system, {}).keys())
+
+    def results(self, system: System, language: str) -> dict[int, LanguageResult]:
+        """Seed -> result of one language."""
+        runs = self.by_system.get(system, {})
+        return {seed: run.record.languages[language] for seed, run in runs.items() if language in run.record.languages}
+
+    @cached_property
+    def _known_systems(self) -> set[System]:
+        return {run.system for run in self.runs} | {gap.system for gap in self.expected_gaps if gap.system}
+
+    def _place(self, system: System) -> tuple[int, list[int], int, str]:
+        order = [self.languages.index(label) for label in system.mixture]
+        treatment = TREATMENTS.index(system.treatment) if system.treatment in TREATMENTS else len(TREATMENTS)
+        return len(order), order, treatment, system.treatment
+
+
+def read_study(folder: Path) -> Study:
+    """Read the records of a study folder, and its plan when it has one.
+
+    Raises:
+        RecordError: there is nothing to report, or the plan is damaged.
+    """
+    found = [_examine(path, folder) for path in sorted(folder.glob("runs/*")) if path.is_dir()]
+    plan = _read_plan(folder)
+    entries = _newest_of_each(found) if plan is None else _as_planned(found, plan)
+    if not entries:
+        raise RecordError(f"there are no runs in {folder / 'runs'}. Run `detente study` first, or point to a study folder.")
+    runs = tuple(entry for entry in entries if isinstance(entry, Run))
+    gaps = tuple(entry for entry in entries if isinstance(entry, Gap))
+    return Study(folder.resolve().name, runs, gaps, has_plan=plan is not None)
+
+
+def _examine(run_folder: Path, study_folder: Path) -> Run | Gap:
+    try:
+        record = read_record(run_folder)
+    except RecordError as error:
+        status = "damaged" if (run_folder / RECORD_FILE).exists() else "not finished"
+        # Without the leading folders, so that a study gives the same report wherever it lies.
+        return Gap(run_folder.name, status, str(error).replace(f"{study_folder}/", ""))
+    run = Run(run_folder, record)
+    return run if record.status == "success" else _unsuccessful(run)
+
+
+def _unsuccessful(run: Run) -> Gap:
+    record = run.record
+    reason = record.error or f"stopped after step {record.steps}"
+    return Gap(record.name, record.status, reason, run.system, record.seed)
+
+
+def _read_plan(folder: Path) -> list[dict[str, Any]] | None:
+    path = folder / PLAN_FILE
+    if not path.exists():
+        return None
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))["runs"]
+        return [{**entry, "system": System(tuple(entry["mixture"]), entry["treatment"])} for entry in entries]
+    except (ValueError, KeyError, TypeError) as error:
+        raise RecordError(f"{path} is damaged ({error!r}). Delete it, or run the study again to write it anew.") from None
+
+
+def _as_planned(found: Iterable[Run | Gap], plan: list[dict[str, Any]]) -> list[Run | Gap]:
+    by_folder = {_folder_name(entry): entry for entry in found}
+    entries = [_planned(entry, by_folder.pop(Path(entry["folder"]).name, None)) for entry in plan]
+    return entries + [_unasked(entry, "it is not in the study's plan (any more)") for entry in by_folder.values()]
+
+
+def _planned(entry: dict[str, Any], found: Run | Gap | None) -> Run | Gap:
+    if isinstance(found, Run):
+        return found
+    status, reason = (found.status, found.reason) if found else ("missing", "has not been started")
+    return Gap(entry["name"], status, reason, entry["system"], entry["seed"])
+
+
+def _newest_of_each(found: Iterable[Run | Gap]) -> list[Run | Gap]:
+    """Of runs that differ in settings alone, the one that ended last counts."""
+    chosen: dict[tuple[System, int], Run] = {}
+    others: list[Run | Gap] = []
+    for entry in found:
+        if isinstance(entry, Gap):
+            others.append(entry)
+            continue
+        key = (entry.system, entry.record.seed)
+        older, newer = sorted((entry, chosen.get(key, entry)), key=lambda run: (run.record.finished, run.folder.name))
+        chosen[key] = newer
+        if older is not newer:
+            others.append(_unasked(older, f"{newer.folder.name} ended later with other settings or data"))
+    return [*chosen.values(), *(_excuse(entry, chosen) for entry in others)]
+
+
+def _excuse(entry: Run | Gap, chosen: dict[tuple[System, int], Run]) -> Run | Gap:
+    """A failed run whose seed succeeded in another folder is no longer expected."""
+    if isinstance(entry, Gap) and entry.system and entry.seed is not None and (entry.system, entry.seed) in chosen:
+        return Gap(entry.name, entry.status, entry.reason, is_expected=False)
+    return entry
+
+
+def _unasked(entry: Run | Gap, reason: str) -> Gap:
+    return Gap(_folder_name(entry), "left out", reason, is_expected=False)
+
+
+def _folder_name(entry: Run | Gap) -> str:
+    return entry.folder.name if isinstance(entry, Run) else entry.name

@@ -1,0 +1,82 @@
+"""What a study will cost, before anything is spent: parameters, tokens and a time measured on this machine."""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from detente.batches import SpecialTokens, TrainBatches
+from detente.pretrain.machine import choose_device
+from detente.pretrain.optimizer import Updater, build_optimizer
+from detente.pretrain.plain import PlainStep
+from detente.pretrain.run import build_model
+from detente.settings import RunSettings
+from detente.study.plan import PlannedRun
+
+SPECIAL_TOKENS = 5
+TIMED_STEPS = 3
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The cost of one run.
+
+    Attributes:
+        shared, specific: parameters of theta, and of one language's phi.
+        tokens: training tokens.
+        seconds: wall time on this machine; a rough figure, taken from a few steps on random text.
+    """
+
+    shared: int
+    specific: int
+    tokens: int
+    seconds: float
+
+
+def estimate_runs(runs: list[PlannedRun], vocabulary_size: int) -> list[Estimate]:
+    """An estimate for each run; the speed is measured once, on the first."""
+    speed = tokens_per_second(runs[0].settings, vocabulary_size) if runs else 1.0
+    return [_estimate(run.settings, vocabulary_size, speed) for run in runs]
+
+
+def _estimate(settings: RunSettings, vocabulary_size: int, speed: float) -> Estimate:
+    shared, specific = build_model(settings, vocabulary_size).count()
+    blocks = settings.training.steps * settings.training.accumulation * settings.batches.blocks
+    tokens = blocks * settings.batches.block_length
+    return Estimate(shared, specific, tokens, tokens / speed * passes(settings) / 3)
+
+
+def passes(settings: RunSettings) -> float:
+    """Cost of a step in forward passes: a plain step is 3 (forward, gradients of activations and of weights).
+
+    The meta step: g and theta's update 3 each, 3 for each language that validates, 2 for each difference pass (phi's gradient
+    only).
+    """
+    if settings.treatment != "meta-adapter":
+        return 3.0
+    return 3 + 3 + 3 * len(settings.mixture) + 2 * 2
+
+
+def tokens_per_second(settings: RunSettings, vocabulary_size: int) -> float:
+    """Of plain steps on random tokens, with small batches where the run's are large."""
+    blocks = min(settings.batches.blocks, 16)
+    batches_settings = settings.batches.model_copy(update={"blocks": blocks})
+    random = np.random.default_rng(0)
+    tokens = random.integers(SPECIAL_TOKENS, vocabulary_size, size=64 * settings.batches.block_length, dtype=np.uint32)
+    label = settings.mixture[0]
+    special = SpecialTokens(vocabulary_size, 0, frozenset(range(SPECIAL_TOKENS)))
+    batches = TrainBatches({label: tokens}, batches_settings, special, seed=0)
+    device = choose_device(settings.training.device)
+    one = settings.model_copy(update={"mixture": (label,), "treatment": "none"})
+    treated = build_model(one, vocabulary_size)
+    treated.encoder.to(device)
+    updater = Updater(build_optimizer(treated, settings.training), settings.training, TIMED_STEPS)
+    step = PlainStep(treated, batches, updater, device)
+    step(0)
+    begun = time.perf_counter()
+    for number in range(1, TIMED_STEPS + 1):
+        step(number)
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return TIMED_STEPS * blocks * settings.batches.block_length / (time.perf_counter() - begun)

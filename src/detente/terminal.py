@@ -1,0 +1,90 @@
+"""What the command line shows while it works and at the end: progress with tokens per second, tables, plain log lines."""
+
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+LOG_EVERY_SECONDS = 60.0
+
+
+class ProgressView:
+    """A bar for the task in hand and one for the whole; without a terminal, a line a minute."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._whole: Any = None
+        self._last_line = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._bars.stop()
+
+    def start_whole(self, description: str, total: int) -> None:
+        """A bar over all runs."""
+        self._whole = self._bars.add_task(description, total=total, note="")
+
+    def advance_whole(self, line: str) -> None:
+        """One run has ended; `line` says how."""
+        if self._whole is not None:
+            self._bars.advance(self._whole)
+        self.console.print(line, highlight=False)
+
+    def counter(self, description: str, unit: str, total: int | None = None) -> Callable[[int], None]:
+        """A bar that is told how much more is done, such as records read."""
+        task = self._bars.add_task(description, total=total, note=unit)
+
+        def advance(more: int) -> None:
+            self._bars.advance(task, more)
+
+        return advance
+
+    def steps(self, description: str) -> Callable[[int, int, Any], None]:
+        """Follows the steps of a run (`detente.pretrain.observers.Progress`)."""
+        task = self._bars.add_task(description, total=None, note="")
+        begun, tokens = time.monotonic(), 0
+
+        def show(done: int, total: int, report: Any) -> None:
+            nonlocal tokens
+            tokens += report.tokens
+            speed = tokens / (time.monotonic() - begun)
+            loss = " ".join(f"{language} {value:.2f}" for language, value in report.loss.items())
+            self._bars.update(task, total=total, completed=done, note=f"{speed:,.0f} tokens/s  loss {loss}")
+            if not self.console.is_terminal and time.monotonic() - self._last_line > LOG_EVERY_SECONDS:
+                self._last_line = time.monotonic()
+                left = (total - done) * (time.monotonic() - begun) / done
+                self.console.print(f"{description}: step {done}/{total}, {speed:,.0f} tokens/s, loss {loss}, {left:.0f} s left")
+            if done == total:
+                self._bars.remove_task(task)
+
+        return show
+
+
+def print_table(console: Console, title: str, header: Sequence[str], rows: Sequence[Sequence[str]], notes: str = "") -> None:
+    """A table, numbers to the right."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
+    for i, name in enumerate(header):
+        table.add_column(name, justify="left" if i == 0 else "right", no_wrap=i == 0)
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    if notes:
+        console.print(notes, style="dim", highlight=False)

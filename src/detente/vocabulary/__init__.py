@@ -1,0 +1,23 @@
+"""The subword vocabulary of a study or a mixture: `tokenizer.json`, trained here or brought by the user.
+
+    corpora's training text  --train-->  tokenizer.json  --load-->  Vocabulary  --measure-->  manifest.json
+
+Byte-level BPE, so every text has ids and none is unknown.
+"""
+
+from detente.vocabulary.load import SPECIAL_TOKENS, TOKENIZER_FILE, Vocabulary
+from detente.vocabulary.manifest import LanguageFit, VocabularyManifest, read_vocabulary_manifest
+from detente.vocabulary.measure import measure_vocabulary
+from detente.vocabulary.train import mixing_rates, train_vocabulary
+
+__all__ = [
+    "SPECIAL_TOKENS",
+    "TOKENIZER_FILE",
+    "LanguageFit",
+    "Vocabulary",
+    "VocabularyManifest",
+    "measure_vocabulary",
+    "mixing_rates",
+    "read_vocabulary_manifest",
+    "train_vocabulary",
+]

@@ -1,0 +1,57 @@
+"""What a vocabulary folder says about itself. Written last: a folder with a manifest is complete."""
+
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from detente.errors import DataError
+from detente.results import Part
+
+VOCABULARY_VERSION = 1
+MANIFEST_FILE = "manifest.json"
+
+
+class LanguageFit(Part):
+    """How well a vocabulary suits a language; measured on its validation text."""
+
+    fertility: float
+    """Tokens per word (separated by blanks)."""
+    characters_per_token: float
+    unknown: float
+    """Share of the tokens that are the unknown token; 0 for byte-level vocabularies."""
+
+
+class VocabularyManifest(Part):
+    """A vocabulary, where it comes from and whom it suits."""
+
+    version: int = VOCABULARY_VERSION
+    size: int
+    checksum: str
+    """Of tokenizer.json."""
+    source: str
+    """Fingerprint of the settings and corpora that it was made from."""
+    special: dict[str, str]
+    """Role -> token."""
+    languages: dict[str, LanguageFit]
+    """By label."""
+    scripts: dict[str, float]
+    """Share of the entries by the script of their first letter, in [0, 1], the largest first; `other` has no letter."""
+
+
+def read_vocabulary_manifest(folder: Path) -> VocabularyManifest:
+    """The manifest of STUDY/data/NAME.
+
+    Raises:
+        DataError: it is missing, damaged or of another version.
+    """
+    path = folder / MANIFEST_FILE
+    try:
+        manifest = VocabularyManifest.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise DataError(f"there is no finished vocabulary in {folder}. Run `detente prepare`.") from None
+    except ValidationError as error:
+        problem = " ".join(str(error).split())[:200]
+        raise DataError(f"{path} is damaged ({problem}). Delete it and run `detente prepare` again.") from None
+    if manifest.version != VOCABULARY_VERSION:
+        raise DataError(f"{path} has version {manifest.version}, not {VOCABULARY_VERSION}. Run `detente prepare` again.")
+    return manifest

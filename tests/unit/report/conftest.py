@@ -1,0 +1,161 @@
+"""A study folder with made-up but plausible numbers: what the report sees, without training anything."""
+
+import json
+import math
+import random
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from detente.report.inventory import Study, read_study
+from detente.results import Baseline, LanguageResult, Parameters, RunRecord, Score, write_json, write_record
+
+TREATMENTS = ("none", "ffn", "attention", "adapter", "shared-adapter", "meta-adapter")
+# Bits per character that a treatment leaves of an untreated mixture's interference.
+REMAINS = {"none": 1.0, "ffn": 0.25, "attention": 0.5, "adapter": 0.6, "shared-adapter": 0.95, "meta-adapter": 0.35}
+CHARACTERS_PER_TOKEN = 4.0
+STEPS = 600
+
+
+@dataclass(frozen=True)
+class FakeStudy:
+    """How to make one up."""
+
+    languages: tuple[str, ...] = ("en", "sw")
+    mixtures: tuple[tuple[str, ...], ...] | None = None
+    treatments: tuple[str, ...] = TREATMENTS
+    seeds: tuple[int, ...] = (1, 2, 3)
+    mono_bits: float = 2.0
+    interference: Mapping[str, float] = field(default_factory=lambda: {"en": 0.09, "sw": -0.06})
+    noise: float = 0.004
+    stuck: frozenset[str] = frozenset()
+    """Names of runs that stay on the unigram plateau."""
+    absent: frozenset[str] = frozenset()
+    failed: frozenset[str] = frozenset()
+    has_plan: bool = True
+
+    @property
+    def runs(self) -> Iterable[tuple[tuple[str, ...], str, int]]:
+        joint = self.mixtures if self.mixtures is not None else (self.languages,)
+        for seed in self.seeds:
+            yield from (((label,), "none", seed) for label in self.languages)
+            yield from ((mixture, treatment, seed) for mixture in joint for treatment in self.treatments)
+
+
+def run_name(mixture: tuple[str, ...], treatment: str, seed: int) -> str:
+    return f"{'+'.join(mixture)}_{treatment}_seed{seed}"
+
+
+def write_fake_study(folder: Path, fake: FakeStudy) -> Path:
+    """Records, metrics and plan."""
+    plan = []
+    for number, (mixture, treatment, seed) in enumerate(fake.runs):
+        name = run_name(mixture, treatment, seed)
+        # A label need not be a file name; a fingerprint always is.
+        run_folder = folder / "runs" / f"run{number:03d}-0123abcd"
+        plan.append({"name": name, "mixture": mixture, "treatment": treatment, "seed": seed, "folder": run_folder.name})
+        if name not in fake.absent:
+            write_run(run_folder, fake, mixture, treatment, seed)
+    if fake.has_plan:
+        write_json(folder / "plan.json", {"runs": plan})
+    return folder
+
+
+def write_run(run_folder: Path, fake: FakeStudy, mixture: tuple[str, ...], treatment: str, seed: int) -> None:
+    """One run folder."""
+    name = run_name(mixture, treatment, seed)
+    record = make_record(fake, mixture, treatment, seed)
+    if name in fake.failed:
+        record = record.model_copy(update={"status": "failed", "error": "loss is not finite at step 12", "languages": {}})
+    write_record(run_folder, record)
+    write_metrics(run_folder, record, seed)
+
+
+def make_record(fake: FakeStudy, mixture: tuple[str, ...], treatment: str, seed: int) -> RunRecord:
+    """A record whose scores follow from the fake's interference and a little noise."""
+    name = run_name(mixture, treatment, seed)
+    results = {label: make_result(fake, mixture, treatment, seed, label) for label in mixture}
+    specific = {"ffn": 120_000, "attention": 60_000, "adapter": 30_000, "meta-adapter": 30_000}.get(treatment, 0)
+    seconds = 50.0 * (3.1 if treatment == "meta-adapter" else 1.0)
+    return RunRecord(
+        name=name,
+        fingerprint="0123abcd" * 8,
+        status="success",
+        mixture=mixture,
+        treatment=treatment,
+        seed=seed,
+        settings={
+            "mixture": list(mixture),
+            "treatment": treatment,
+            "seed": seed,
+            "encoder": {"layers": 2, "width": 96},
+            "training": {"steps": STEPS, "learning_rate": 0.004},
+            "drawn_evenly": False,
+        },
+        steps=STEPS,
+        languages=results,
+        parameters=Parameters(shared=400_000 - specific // 2, specific=specific),
+        vocabulary="3f9c" * 16,
+        tokens=STEPS * 32 * 32,
+        train_seconds=seconds,
+        total_seconds=seconds * 1.2,
+        peak_memory_bytes=400 * 2**20,
+        finished=f"2026-01-0{seed}T12:00:00+00:00",
+        versions={"python": "3.11.9", "torch": "2.13.0"},
+        machine={"processor": "x86_64", "device": "cpu"},
+    )
+
+
+def make_result(fake: FakeStudy, mixture: tuple[str, ...], treatment: str, seed: int, label: str) -> LanguageResult:
+    name = run_name(mixture, treatment, seed)
+    noise = random.Random(f"{name} {label}").gauss(0, fake.noise)
+    hurt = fake.interference.get(label, 0.05) * REMAINS[treatment] if len(mixture) > 1 else 0.0
+    bits = fake.mono_bits + hurt + noise if name not in fake.stuck else 2.65
+    loss = bits * math.log(2) * CHARACTERS_PER_TOKEN
+    score = Score(loss=loss, perplexity=math.exp(loss), bits_per_character=bits, targets=5000)
+    return LanguageResult(
+        test=score,
+        validation=score,
+        baseline=Baseline(unigram=2.7 * math.log(2) * CHARACTERS_PER_TOKEN, bigram=2.2 * math.log(2) * CHARACTERS_PER_TOKEN),
+        early_loss=1.05 * loss,
+        blocks_seen=STEPS * 32 // len(mixture),
+        epochs=6.4 / len(mixture),
+        data="ab12" * 16,
+    )
+
+
+def write_metrics(run_folder: Path, record: RunRecord, seed: int) -> None:
+    """Curves that fall towards the record's test loss."""
+    draw = random.Random(f"{record.name} curve")
+    lines: list[dict[str, object]] = []
+    for step in range(1, record.steps + 1):
+        label = record.mixture[(step + seed) % len(record.mixture)]
+        final = record.languages[label].test.loss if label in record.languages else 6.0
+        loss = final + 2.5 * math.exp(-step / 90) + draw.gauss(0, 0.1)
+        lines.append({"kind": "train", "step": step, "loss": {label: loss}, "gradient_norm": 1.0, "learning_rate": 1e-3})
+        if step % 50 == 0:
+            bits = {
+                label: result.test.bits_per_character + 0.9 * math.exp(-step / 110)
+                for label, result in record.languages.items()
+            }
+            losses = {label: value * math.log(2) * CHARACTERS_PER_TOKEN for label, value in bits.items()}
+            lines.append({"kind": "validation", "step": step, "loss": losses, "bits_per_character": bits})
+    (run_folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+
+
+@pytest.fixture
+def write_study(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a fake study, `FakeStudy`'s fields as keywords, and gives its folder."""
+
+    def write(name: str = "pair", **options: object) -> Path:
+        return write_fake_study(tmp_path / name, FakeStudy(**options))  # type: ignore[arg-type]
+
+    return write
+
+
+@pytest.fixture
+def make_study(write_study: Callable[..., Path]) -> Callable[..., Study]:
+    """As `write_study`, read back."""
+    return lambda **options: read_study(write_study(**options))

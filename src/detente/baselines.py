@@ -57,8 +57,10 @@ def _unigram(train: Tokens, is_ordinary: NDArray[np.bool_]) -> NDArray[np.float6
     """Probability of every id; 0 for special ones."""
     counts = np.where(is_ordinary, np.bincount(train, minlength=len(is_ordinary)), 0)
     # Without any training token the uniform distribution is all there is.
-    different = max(np.count_nonzero(counts), 1)
-    return (counts + different * is_ordinary / is_ordinary.sum()) / (counts.sum() + different)
+    different = max(int(np.count_nonzero(counts)), 1)
+    uniform = is_ordinary / is_ordinary.sum()
+    probabilities: NDArray[np.float64] = (counts + different * uniform) / (counts.sum() + different)
+    return probabilities
 
 
 def _bigram(
@@ -92,9 +94,7 @@ def _count(pairs: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.in
     return pairs[starts], np.diff(starts, append=len(pairs))
 
 
-def _look_up(
-    seen: NDArray[np.uint64], counts: NDArray[np.int64], wanted: NDArray[np.uint64]
-) -> NDArray[np.int64]:
+def _look_up(seen: NDArray[np.uint64], counts: NDArray[np.int64], wanted: NDArray[np.uint64]) -> NDArray[np.int64]:
     """The count of each wanted pair, 0 where it was not seen."""
     if not len(seen):
         return np.zeros(len(wanted), dtype=np.int64)

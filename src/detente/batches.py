@@ -20,6 +20,7 @@ from detente.settings import BatchSettings
 
 Tokens = Int[np.ndarray, " tokens"]
 Blocks = Int[np.ndarray, "blocks block_length"]
+Positions = Int[np.ndarray, "blocks targets"]
 
 IGNORED = -100
 """Target of a position that was picked only to keep the shape: cross-entropy's default `ignore_index`."""
@@ -215,9 +216,21 @@ class TrainBatches:
 
 
 def evaluation_batches(
-    tokens: Tokens, language: str, split: str, settings: BatchSettings, special: SpecialTokens, *, max_blocks: int
+    tokens: Tokens,
+    language: str,
+    split: str,
+    settings: BatchSettings,
+    special: SpecialTokens,
+    *,
+    max_blocks: int,
+    every_token: bool = False,
 ) -> Iterator[MaskedBatch]:
-    """The first `max_blocks` blocks of a split, in order, masked the same way for every model and seed."""
+    """The first `max_blocks` blocks of a split, in order, masked the same way for every model and seed.
+
+    Args:
+        every_token: give each block several times, with disjoint targets, until every ordinary token has been one: a score
+            with less noise, at round(1 / mask rate) times the cost.
+    """
     length = settings.block_length
     count = min(len(tokens) // length, max_blocks)
     if count == 0:
@@ -225,27 +238,49 @@ def evaluation_batches(
             f"{language}: the {split} split has {len(tokens)} tokens, fewer than one block of {length}. Add text, raise "
             f"`splits.{split}`, or lower `batches.block_length`."
         )
+    passes = math.ceil(length / num_targets(length, settings.mask_rate)) if every_token else 1
     for first in range(0, count, settings.blocks):
         rows = min(settings.blocks, count - first)
         blocks = tokens[first * length : (first + rows) * length].reshape(rows, length).astype(np.int64)
         random = generator("evaluation", language, split, first)
-        arrays = (torch.from_numpy(array) for array in mask_blocks(blocks, special, settings.mask_rate, random))
-        yield MaskedBatch(language, *arrays, seed=0)
+        order = _target_order(blocks, special, random)
+        for number in range(passes):
+            arrays = _mask_at(blocks, _nth_targets(order, number, settings.mask_rate), special, random)
+            yield MaskedBatch(language, *(torch.from_numpy(array) for array in arrays), seed=0)
 
 
 def mask_blocks(
     blocks: Blocks, special: SpecialTokens, rate: float, random: np.random.Generator
-) -> tuple[Blocks, Int[np.ndarray, "blocks targets"], Int[np.ndarray, "blocks targets"]]:
+) -> tuple[Blocks, Positions, Positions]:
     """Masked tokens, positions and targets (Devlin et al. 2019, section 3.1: 80 / 10 / 10).
 
     The same number of positions, round(rate * block length), is picked in every block; special tokens are never targets.
     """
-    number = max(1, round(rate * blocks.shape[1]))
+    order = _target_order(blocks, special, random)
+    return _mask_at(blocks, _nth_targets(order, 0, rate), special, random)
+
+
+def num_targets(block_length: int, rate: float) -> int:
+    """Positions predicted in a block."""
+    return max(1, round(rate * block_length))
+
+
+def _target_order(blocks: Blocks, special: SpecialTokens, random: np.random.Generator) -> Blocks:
+    """Positions of each block in random order, special tokens last."""
     is_special = np.isin(blocks, list(special.special_ids))
-    keys = random.random(blocks.shape, dtype=np.float32) + is_special
-    positions = np.sort(np.argpartition(keys, number - 1, axis=1)[:, :number], axis=1)
+    return np.argsort(random.random(blocks.shape, dtype=np.float32) + is_special, axis=1)
+
+
+def _nth_targets(order: Blocks, number: int, rate: float) -> Positions:
+    count = num_targets(order.shape[1], rate)
+    return np.sort(order[:, number * count : (number + 1) * count], axis=1)
+
+
+def _mask_at(
+    blocks: Blocks, positions: Positions, special: SpecialTokens, random: np.random.Generator
+) -> tuple[Blocks, Positions, Positions]:
     originals = np.take_along_axis(blocks, positions, axis=1)
-    is_ordinary = ~np.take_along_axis(is_special, positions, axis=1)
+    is_ordinary = ~np.isin(originals, list(special.special_ids))
     replaced = _corrupt(originals, special, random)
     masked = blocks.copy()
     np.put_along_axis(masked, positions, np.where(is_ordinary, replaced, originals), axis=1)

@@ -100,18 +100,13 @@ def report(folder: Annotated[Path, typer.Argument(help="A study's folder.", show
 def main() -> None:
     """Entry point: one clear line instead of a traceback for what the user can mend."""
     try:
-        sys.exit(app(standalone_mode=False) or 0)
+        app()
     except Interrupted as interruption:
         _complain(str(interruption))
         sys.exit(128 + interruption.signal_number)
     except DetenteError as error:
         _complain(str(error))
         sys.exit(2)
-    except (KeyboardInterrupt, typer.Abort):
-        _complain("interrupted; the same command goes on from there")
-        sys.exit(130)
-    except typer.Exit as leaving:
-        sys.exit(leaving.exit_code)
 
 
 def _complain(text: str) -> None:

@@ -10,64 +10,160 @@ import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from detente.corpus import SPLITS, build_corpus
-from detente.corpus.manifest import read_manifest, split_path
+from detente.corpus.manifest import read_manifest
 from detente.errors import DataError
-from detente.results import write_json
 from detente.settings import StudySettings, VocabularySettings
 from detente.store import StoreManifest, build_store
-from detente.vocabulary import Vocabulary, measure_vocabulary, read_vocabulary_manifest, train_vocabulary
-from detente.vocabulary.manifest import MANIFEST_FILE, VOCABULARY_VERSION
+from detente.vocabulary import (
+    VOCABULARY_VERSION,
+    Vocabulary,
+    is_finished,
+    measure_vocabulary,
+    train_vocabulary,
+    write_vocabulary_manifest,
+)
 
-
-@dataclass(frozen=True)
-class Advance:
-    """How far a stage has come.
-
-    Attributes:
-        name: the language's label, or the vocabulary's name.
-        done: in `unit`, since the stage began.
-        total: about so many in all; None when not known.
-        is_finished: the last report of this stage and name; the first, too, where nothing had to be done.
-    """
-
-    stage: Literal["corpus", "vocabulary", "store"]
-    name: str
-    done: int
-    total: int | None
-    unit: Literal["records", "characters", "bytes"]
-    is_finished: bool = False
-
-
-Progress = Callable[[Advance], None]
+Counter = Callable[[str, str, int | None], Callable[[int], None]]
+"""Given what is counted, its unit and about how much there is (None: not known), gives what is told how much more is done."""
 
 
 def prepare(
-    study: StudySettings, folder: Path, *, mixtures: Iterable[tuple[str, ...]], progress: Progress | None = None
+    study: StudySettings, folder: Path, *, mixtures: Iterable[tuple[str, ...]], progress: Counter | None = None
 ) -> dict[str, Path]:
     """Make what is missing of a study's data.
 
     Args:
         folder: of the study.
         mixtures: of the runs to come. A shared vocabulary is learnt from all the study's languages, whichever these name.
+        progress: opened for each stage that has something to do.
 
     Returns:
         Vocabulary name -> STUDY/data/NAME.
 
     Raises:
-        DataError: a text cannot be read, is too small for a batch, or the disk is full.
+        DataError: a text cannot be read or is too small for a batch, or the disk is full.
         ConfigError: the vocabulary is too large for the text, or a ready tokenizer lacks a token.
     """
-    report = progress or (lambda _: None)
-    data = folder / "data"
+    data, counter = folder / "data", progress or (lambda *_: lambda _: None)
+    groups = _languages_of_vocabularies(study, mixtures)
     with _told_when_full(data):
-        groups = vocabulary_groups(study, mixtures)
-        corpora = _build_corpora(study, data / "corpus", groups, report)
+        wanted = {label for learnt_from, _ in groups.values() for label in learnt_from}
+        corpora = {label: data / "corpus" / label for label in study.languages if label in wanted}
+        for label, corpus in corpora.items():
+            opened = _opened_late(counter, f"reading {label}", "records", None)
+            build_corpus(label, study.languages[label], study.splits, corpus, progress=opened)
         for name, (learnt_from, encoded) in groups.items():
-            vocabulary = _make_vocabulary(name, study.vocabulary, _pick(corpora, learnt_from), data / name, report)
-            _build_stores(study, vocabulary, _pick(corpora, encoded), data / name / "store", report)
+            chosen = {label: corpora[label] for label in learnt_from}
+            vocabulary = _make_vocabulary(name, study.vocabulary, chosen, data / name, counter)
+            _build_stores(study, vocabulary, {label: corpora[label] for label in encoded}, data / name, counter)
     return {name: data / name for name in groups}
+
+
+def vocabulary_name(study: StudySettings, mixture: tuple[str, ...]) -> str:
+    """Of the vocabulary that a mixture's runs use, in the study's data folder."""
+    return "shared" if study.vocabulary.scope == "study" else "+".join(mixture)
+
+
+def _languages_of_vocabularies(
+    study: StudySettings, mixtures: Iterable[tuple[str, ...]]
+) -> dict[str, tuple[list[str], list[str]]]:
+    """Vocabulary name -> (labels that it is learnt from, labels that are encoded with it)."""
+    groups: dict[str, tuple[list[str], list[str]]] = {}
+    for mixture in mixtures:
+        # Were a shared vocabulary learnt from the mixtures asked for, a later run of another one would change it.
+        learnt_from = list(study.languages) if study.vocabulary.scope == "study" else list(mixture)
+        _, encoded = groups.setdefault(vocabulary_name(study, mixture), (learnt_from, []))
+        encoded.extend(label for label in mixture if label not in encoded)
+    return groups
+
+
+def _make_vocabulary(
+    name: str, settings: VocabularySettings, corpora: Mapping[str, Path], folder: Path, counter: Counter
+) -> Vocabulary:
+    """The vocabulary in `folder`; made first where it is missing or its settings or corpora are others."""
+    ready = None if settings.path is None else Vocabulary.load(settings.path)
+    source = _fingerprint(settings, corpora, ready)
+    if is_finished(folder, source):
+        return Vocabulary.load(folder)
+    if ready is not None:
+        vocabulary = ready.save(folder)
+    else:
+        total = sum(read_manifest(corpus).splits["train"].characters for corpus in corpora.values())
+        opened = _opened_late(counter, f"vocabulary {name}", "characters", min(total, settings.characters))
+        vocabulary = train_vocabulary(corpora, settings, folder, progress=opened)
+    write_vocabulary_manifest(folder, measure_vocabulary(vocabulary, corpora, source=source))
+    return vocabulary
+
+
+def _fingerprint(settings: VocabularySettings, corpora: Mapping[str, Path], ready: Vocabulary | None) -> str:
+    """Of all that decides a vocabulary and its manifest."""
+    texts = {label: read_manifest(corpus).source for label, corpus in corpora.items()}
+    if ready is not None:
+        made_from: dict[str, object] = {"ready": ready.checksum, "special": dict(ready.special)}
+    else:
+        made_from = settings.model_dump(include={"size", "temperature", "characters"})
+    content = json.dumps([VOCABULARY_VERSION, texts, made_from], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _build_stores(
+    study: StudySettings, vocabulary: Vocabulary, corpora: Mapping[str, Path], folder: Path, counter: Counter
+) -> None:
+    problems: list[str] = []
+    for label, corpus in corpora.items():
+        total = sum(read_manifest(corpus).splits[split].bytes for split in SPLITS)
+        opened = _opened_late(counter, f"tokens {folder.name}/{label}", "bytes", total)
+        manifest = build_store(label, corpus, vocabulary, folder / "store", progress=opened)
+        problems.extend(_shortages(study, manifest))
+    if problems:
+        raise DataError("\n".join(problems))
+
+
+def _shortages(study: StudySettings, manifest: StoreManifest) -> Iterator[str]:
+    """What is too short to train or to score on."""
+    length = study.batches.block_length
+    # An epoch begins at a random offset and gives up a block for it.
+    needed = {"train": study.batches.blocks + 1, "validation": 1, "test": 1}
+    if "meta-adapter" in study.treatments:
+        needed["meta"] = 2
+    for split, blocks in needed.items():
+        found = manifest.splits[split].tokens // length
+        if found < blocks:
+            yield _too_short(manifest.label, split, found, blocks, length)
+
+
+def _too_short(label: str, split: str, found: int, needed: int, length: int) -> str:
+    cure = "lower `batches.blocks`" if split == "train" else f"raise `splits.{split}`"
+    return (
+        f"`{label}`: the {split} split has {found} blocks of {length} tokens, {needed} are needed. Give more text, {cure}, or "
+        "lower `batches.block_length`."
+    )
+
+
+def _opened_late(counter: Counter, description: str, unit: str, total: int | None) -> Callable[[int], None]:
+    """A counter that appears when there is something to count, so that a stage that is skipped shows nothing."""
+    opened: list[Callable[[int], None]] = []
+
+    def advance(more: int) -> None:
+        if not opened:
+            opened.append(counter(description, unit, total))
+        opened[0](more)
+
+    return advance
+
+
+@contextmanager
+def _told_when_full(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        free = shutil.disk_usage(folder).free / 1e6
+        raise DataError(
+            f"the disk of {folder} is full ({free:.1f} MB are free). Make room, or put the study elsewhere (`folder`), and "
+            "run the same command again."
+        ) from None

@@ -48,9 +48,11 @@ class ProgressView:
             self._bars.advance(self._whole)
         self.console.print(line, highlight=False)
 
-    def counter(self, description: str, unit: str, total: int | None = None) -> Callable[[int], None]:
-        """A bar that is told how much more is done, such as records read."""
+    def counter(self, description: str, unit: str, total: int | None) -> Callable[[int], None]:
+        """Follows a long stage (`detente.prepare.Counter`): told how much more is done, such as records read."""
         task = self._bars.add_task(description, total=total, note=unit)
+        if not self.console.is_terminal:
+            self.console.print(description, highlight=False)
 
         def advance(more: int) -> None:
             self._bars.advance(task, more)

@@ -151,6 +151,14 @@ def test_evaluation_masks_are_the_same_whoever_asks() -> None:
         assert_same(a, b)
 
 
+def test_a_final_score_covers_every_ordinary_token_once() -> None:
+    batches = list(evaluation_batches(TRAIN["en"], "en", "test", SETTINGS, SPECIAL, max_blocks=10, every_token=True))
+    targets = torch.cat([batch.targets.flatten() for batch in batches])
+    expected = TRAIN["en"][: 10 * SETTINGS.block_length]
+    expected = np.sort(expected[~np.isin(expected, list(SPECIAL.special_ids))])
+    assert np.array_equal(targets[targets != IGNORED].sort().values.numpy(), expected)
+
+
 def test_too_little_text_says_what_to_do() -> None:
     with pytest.raises(DataError, match=r"te: the train split has 15 tokens, fewer than two blocks of 8\. Add text"):
         TrainBatches({"te": token_stream(1, 15)}, SETTINGS, SPECIAL, seed=1)

@@ -36,13 +36,15 @@ def clean_record(text: str) -> str:
 def cut_long(text: str) -> Iterator[str]:
     """`text` in pieces of at most `MAX_RECORD_CHARACTERS`, cut at blanks where there are any; all but the last are `Head`s."""
     while len(text) > MAX_RECORD_CHARACTERS:
-        end = _last_blank(text) or MAX_RECORD_CHARACTERS
+        end = _end_of_words(text[:MAX_RECORD_CHARACTERS])
         yield Head(text[:end])
         text = text[end:]
     yield text
 
 
-def _last_blank(text: str) -> int:
-    """Where the last blank starts within the limit; 0 when there is none."""
-    words = text[:MAX_RECORD_CHARACTERS].rsplit(maxsplit=1)
-    return len(text[:MAX_RECORD_CHARACTERS].rstrip()) - len(words[-1]) if len(words) > 1 else 0
+def _end_of_words(window: str) -> int:
+    """Length of `window` without a last word that may go on behind it; all of it when that would leave nothing."""
+    words = window.rsplit(maxsplit=1)
+    if window[-1].isspace() or len(words) < 2:
+        return len(window)
+    return len(window) - len(words[-1])

@@ -28,7 +28,7 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
     try:
         with path.open("rb") as raw, _decompressed(raw, path) as stream:
             buffered = io.BufferedReader(cast(io.RawIOBase, stream), _BUFFER_BYTES)
-            if not buffered.peek(1):
+            if not raw.peek(1) or not buffered.peek(1):
                 raise DataError(f"{path} is empty. Leave it out of `paths`, or fill it.")
             yield cast(BinaryIO, buffered)
     except (EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError, OSError) as error:

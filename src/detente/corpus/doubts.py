@@ -19,7 +19,7 @@ def find_doubts(manifest: CorpusManifest, subsample: int | None) -> Iterator[str
         yield f"{its_share:.0%} of the letters are {most} and only {share:.0%} {manifest.script}: is this {manifest.name}? Check `paths` or `script`."
     train, test = manifest.splits["train"], manifest.splits["test"]
     if train.characters < _FEW_TRAIN_CHARACTERS:
-        yield f"the training text is very small ({train.characters:,} characters): more than a demonstration needs more."
+        yield f"the training text is very small ({train.characters:,} characters): enough to try things out, too little to measure."
     if test.characters < _FEW_TEST_CHARACTERS:
         yield f"the test text is very small ({test.characters:,} characters): scores will be noisy. Raise `splits.test` or add text."
     seen = manifest.records + manifest.duplicates + manifest.not_sampled

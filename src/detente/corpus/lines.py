@@ -13,6 +13,8 @@ _BLOCK_BYTES = 1 << 20
 # A line of JSON must be in memory whole. A book has a few million characters.
 _MAX_LINE_CHARACTERS = 1 << 26
 
+_MARK = "\ufeff"
+
 _OTHER_KINDS = (
     (b"\x1f\x8b", "It looks like gzip: name it .gz."),
     (b"BZh", "It looks like bzip2: name it .bz2."),
@@ -59,9 +61,9 @@ def read_lines(stream: BinaryIO, file: TextFile) -> Iterator[tuple[int, str]]:
 
 def _decoded(stream: BinaryIO, file: TextFile) -> Iterator[str]:
     """The text in blocks, all line ends as `\\n`, a byte order mark dropped."""
-    decoder = codecs.getincrementaldecoder("utf-8-sig")(file.errors)
+    decoder = codecs.getincrementaldecoder("utf-8")(file.errors)
     with_line_ends = io.IncrementalNewlineDecoder(decoder, translate=True)
-    position, line = 0, 1
+    position, line, is_begun = 0, 1, False
     while True:
         block = stream.read(_BLOCK_BYTES)
         pending = len(decoder.getstate()[0])
@@ -69,7 +71,8 @@ def _decoded(stream: BinaryIO, file: TextFile) -> Iterator[str]:
             text = with_line_ends.decode(block, final=not block)
         except UnicodeDecodeError as error:
             raise DataError(_explain(error, file, position - pending, line)) from None
-        yield text
+        yield text if is_begun else text.removeprefix(_MARK)
+        is_begun = is_begun or bool(text)
         if not block:
             return
         position += len(block)

@@ -77,8 +77,10 @@ def read_manifest(folder: Path) -> CorpusManifest:
     path = folder / MANIFEST_FILE
     try:
         return CorpusManifest.model_validate(json.loads(path.read_bytes()))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise DataError(f"there is no finished corpus in {folder}. Run `detente prepare`.") from None
+    except OSError as error:
+        raise DataError(f"{path} could not be read: {error.strerror}.") from None
     except (ValueError, ValidationError) as error:
         problem = " ".join(str(error).split())[:200]
         raise DataError(f"{path} is damaged ({problem}). Delete it and run `detente prepare` again.") from None

@@ -50,7 +50,7 @@ def sources(language: LanguageSettings) -> list[str | TextFile]:
         if pattern.startswith(HUB_PREFIX):
             found.setdefault(pattern, pattern)
         else:
-            found.update({path: _text_file(path, language) for path in find_files(pattern) if path not in found})
+            found.update({path: _text_file(path, language) for path in find_files(pattern)})
     return list(found.values())
 
 

@@ -60,14 +60,13 @@ def decide_fates(hashes: Path, folder: Path, splits: SplitSettings, *, subsample
         folder: for scratch files, some 17 bytes a record.
         subsample: so many training records are kept, those with the smallest keys.
     """
-    numbers = np.memmap(hashes, "<u8", "r").reshape(-1, 2)
-    fates: Fates = np.memmap(folder / "fates", np.uint8, "w+", shape=(len(numbers),))
-    for start in range(0, len(numbers), _CHUNK_RECORDS):
-        chunk = slice(start, start + _CHUNK_RECORDS)
-        fates[chunk] = _split_of(numbers[chunk, 0], splits)
+    count = hashes.stat().st_size // HASH_BYTES
+    fates: Fates = np.memmap(folder / "fates", np.uint8, "w+", shape=(count,))
+    for start, numbers in _chunks(hashes):
+        fates[start : start + len(numbers)] = _split_of(numbers[:, 0], splits)
     duplicates, not_sampled = 0, 0
-    room = len(numbers) if subsample is None else subsample
-    for keys, positions in _buckets(numbers[:, 1], folder):
+    room = count if subsample is None else subsample
+    for keys, positions in _buckets(hashes, count, folder):
         first = np.unique(keys, return_index=True)[1]
         duplicates += _drop(fates, np.delete(positions, first))
         # By increasing key, and buckets come by increasing key too.
@@ -90,21 +89,34 @@ def _drop(fates: Fates, positions: Integers) -> int:
     return len(positions)
 
 
-def _buckets(keys: Integers, folder: Path) -> Iterator[tuple[Integers, Integers]]:
+def _chunks(hashes: Path) -> Iterator[tuple[int, Integers]]:
+    """Position of the first, and the two numbers of each, of so many records at a time."""
+    start = 0
+    with hashes.open("rb") as file:
+        while len(numbers := np.fromfile(file, "<u8", 2 * _CHUNK_RECORDS).reshape(-1, 2)):
+            yield start, numbers
+            start += len(numbers)
+
+
+def _buckets(hashes: Path, count: int, folder: Path) -> Iterator[tuple[Integers, Integers]]:
     """Keys and their positions, parted by the keys' highest bits, in their order; positions increase within a bucket."""
-    bits = min(_MAX_BUCKET_BITS, max(0, (len(keys) - 1) // _BUCKET_RECORDS).bit_length())
+    bits = min(_MAX_BUCKET_BITS, max(0, (count - 1) // _BUCKET_RECORDS).bit_length())
     paths = [folder / f"bucket-{index}" for index in range(1 << bits)]
     with ExitStack() as stack:
         files = [stack.enter_context(path.open("wb")) for path in paths]
-        for start in range(0, len(keys), _CHUNK_RECORDS):
-            chunk = np.asarray(keys[start : start + _CHUNK_RECORDS])
-            rows = np.stack([chunk, np.arange(start, start + len(chunk), dtype=np.uint64)], axis=1)
-            bucket = chunk >> np.uint64(64 - bits) if bits else np.zeros_like(chunk)
-            in_order = rows[np.argsort(bucket, kind="stable")]
-            ends = np.cumsum(np.bincount(bucket.astype(np.intp), minlength=len(files)))
-            for file, part in zip(files, np.split(in_order, ends[:-1]), strict=True):
-                file.write(part.tobytes())
+        for start, numbers in _chunks(hashes):
+            for file, rows in zip(files, _parted(numbers[:, 1], start, bits), strict=True):
+                file.write(rows.tobytes())
     for path in paths:
         rows = np.fromfile(path, np.uint64).reshape(-1, 2)
         path.unlink()
         yield rows[:, 0], rows[:, 1]
+
+
+def _parted(keys: Integers, start: int, bits: int) -> list[Integers]:
+    """Rows of key and position, one array for each value of the keys' highest bits."""
+    rows = np.stack([keys, np.arange(start, start + len(keys), dtype=np.uint64)], axis=1)
+    # A shift by all 64 bits is not defined.
+    bucket = (keys >> np.uint64(64 - bits)).astype(np.intp) if bits else np.zeros(len(keys), np.intp)
+    ends = np.cumsum(np.bincount(bucket, minlength=1 << bits))
+    return np.split(rows[np.argsort(bucket, kind="stable")], ends[:-1])

@@ -161,15 +161,23 @@ class _Run:
         save_checkpoint(self.checkpoints, done, self.treated, self.optimizer, state, keep=keep)
 
     def _validate(self) -> Mapping[str, Score]:
-        return self._scores("validation", self.settings.training.validation_blocks)
+        blocks = self.settings.training.validation_blocks
+        return {label: self._score(label, "validation", blocks) for label in self.settings.mixture}
 
-    def _scores(self, split: str, max_blocks: int) -> dict[str, Score]:
-        return {label: self._score(label, split, max_blocks) for label in self.settings.mixture}
+    def _final_scores(self, split: str) -> dict[str, Score]:
+        blocks = self.settings.training.test_blocks
+        return {label: self._score(label, split, blocks, every_token=True) for label in self.settings.mixture}
 
-    def _score(self, label: str, split: str, max_blocks: int) -> Score:
+    def _score(self, label: str, split: str, max_blocks: int, *, every_token: bool = False) -> Score:
         tokens = self.data.store.tokens(label, split)
         batches = evaluation_batches(
-            tokens, label, split, self.settings.batches, self.data.special, max_blocks=max_blocks
+            tokens,
+            label,
+            split,
+            self.settings.batches,
+            self.data.special,
+            max_blocks=max_blocks,
+            every_token=every_token,
         )
         counts = self.data.store.manifest(label).splits[split]
         return evaluate(
@@ -178,8 +186,7 @@ class _Run:
 
     def _language_results(self) -> dict[str, LanguageResult]:
         training = self.settings.training
-        test = self._scores("test", training.test_blocks)
-        validation = self._scores("validation", training.test_blocks)
+        test, validation = self._final_scores("test"), self._final_scores("validation")
         drawn = self.batches.draws.counts(self.total_steps * training.accumulation)
         epochs = self.batches.epochs(self.total_steps)
         early = early_losses(self.folder, self.total_steps)

@@ -7,8 +7,9 @@ Nothing here knows torch.
 from pathlib import Path
 
 from detente.report.inventory import Study, read_study
+from detente.report.measures import BITS, EARLY_LOSS, INTERFERENCE, PERPLEXITY
 from detente.report.side_tables import cost, recovered_table, summary, text_seen
-from detente.report.tables import BITS, EARLY_LOSS, INTERFERENCE, PERPLEXITY, Cell, Column, Row, Table, measure_table
+from detente.report.tables import Cell, Column, Row, Table, measure_table
 from detente.results import write_atomic
 
 __all__ = ["Cell", "Column", "Row", "Table", "summary_table", "write_report"]
@@ -23,9 +24,9 @@ def write_report(study_folder: Path) -> Path:
         RecordError: the folder has no runs, or its plan or a run's metrics are damaged.
     """
     # Drawing libraries are slow to import, and a table in the terminal needs none.
-    from detente.report.figures import draw_all  # noqa: PLC0415
-    from detente.report.formats import write_table  # noqa: PLC0415
-    from detente.report.page import render  # noqa: PLC0415
+    from detente.report.figures import draw_all
+    from detente.report.formats import write_table
+    from detente.report.page import render
 
     study = read_study(study_folder)
     tables = all_tables(study)

@@ -81,7 +81,9 @@ def _read_curves(run_folder: Path, steps: int) -> RunCurves:
         elif line["kind"] == "train" and line["step"] <= early_steps:
             for label, value in line["loss"].items():
                 losses.setdefault(label, {}).setdefault(_middle(line["step"], stretch), []).append(value)
-    early = {label: {step: math.fsum(some) / len(some) for step, some in bins.items()} for label, bins in losses.items()}
+    early = {
+        label: {step: math.fsum(some) / len(some) for step, some in bins.items()} for label, bins in losses.items()
+    }
     return RunCurves(validation, early)
 
 
@@ -96,5 +98,3 @@ def _lines(run_folder: Path) -> Iterator[dict[str, Any]]:
     except ValueError as error:
         name = f"{run_folder.name}/{METRICS_FILE}"
         raise RecordError(f"{name} is damaged ({error}). Delete the run's folder and run the study again.") from None
-
-

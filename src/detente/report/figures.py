@@ -12,9 +12,10 @@ from detente.report import numbers
 from detente.report.comparisons import Comparison, interference
 from detente.report.curves import Curve, CurveBook
 from detente.report.inventory import Study, System, mono
+from detente.report.measures import bits_of_nats
 from detente.report.palette import GRID, INK, MONO, MUTED, UNIGRAM, Look, look_of
 from detente.report.svg import for_page
-from detente.report.tables import bits_of_nats, system_label
+from detente.report.tables import system_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 
 WIDTH = 4.3
 """Inches; on a telephone the type stays as large as it is on paper."""
-BARS_LABEL = "bits per character minus mono\n\N{LEFTWARDS ARROW} helped     hurt \N{RIGHTWARDS ARROW}"
-STYLE: dict[str, Any] = {
+BARS_LABEL = "bits per character minus mono\n\N{LEFTWARDS ARROW} helped  \N{MIDDLE DOT}  hurt \N{RIGHTWARDS ARROW}"
+UNSAFE = re.compile(r"[^\w.-]|^[.-]", re.ASCII)
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "pdf.fonttype": 42,
     "text.parse_math": False,  # a label may hold a dollar sign
@@ -92,8 +94,9 @@ def draw_interference(study: Study, mixture: tuple[str, ...], folder: Path) -> D
     _finish_bars(axes, places, bars)
     key = f"interference-{_file_name(study, mixture)}"
     title = f"Interference in {'+'.join(mixture)}"
-    description = "; ".join(f"{label} {system_label(system)} {_words(comparison)}" for label, system, comparison in bars)
-    return _save(figure, folder, Drawing(key, title, f"Bits per character minus mono: {description}.", "", "interference"))
+    values = "; ".join(f"{label} {system_label(system)} {_words(comparison)}" for label, system, comparison in bars)
+    drawing = Drawing(key, title, f"Bits per character minus mono: {values}.", "", "interference")
+    return _save(figure, folder, drawing)
 
 
 def draw_curves(
@@ -102,8 +105,8 @@ def draw_curves(
     """One line a system: mono and all treatments of one mixture, on one language."""
     mixture, language = panel
     curve_of = book.validation if kind == "validation" else book.early_loss
-    systems = [mono(language), *(system for system in study.systems if system.mixture == mixture and not system.is_mono)]
-    lines = [(system, curve) for system in systems if (curve := curve_of(system, language))]
+    mixed = [system for system in study.systems if system.mixture == mixture and not system.is_mono]
+    lines = [(system, curve) for system in (mono(language), *mixed) if (curve := curve_of(system, language))]
     if not lines:
         return None
     figure, axes = _new_figure(3.5)
@@ -178,8 +181,8 @@ def _line_label(system: System) -> str:
 
 def _unigram(study: Study, mixture: tuple[str, ...], language: str, kind: str) -> float | None:
     """In the units of the curve; None when the lines have different vocabularies and so different unigrams."""
-    runs = [run for run in study.runs if run.record.mixture in {mixture, (language,)} and language in run.record.languages]
-    results = {run.record.vocabulary: run.record.languages[language] for run in runs}
+    records = [run.record for run in study.runs if run.record.mixture in {mixture, (language,)}]
+    results = {record.vocabulary: record.languages[language] for record in records if language in record.languages}
     if len(results) != 1:
         return None
     result = next(iter(results.values()))
@@ -192,13 +195,13 @@ def _words(comparison: Comparison) -> str:
 
 def _file_name(study: Study, labels: tuple[str, ...]) -> str:
     """The labels, where they are safe in a file name; else their numbers."""
-    safe = (label if re.fullmatch(r"\w[\w.-]*", label, re.ASCII) else f"language-{study.languages.index(label) + 1}" for label in labels)
-    return "+".join(safe)
+    names = (f"language-{study.languages.index(label) + 1}" if re.search(UNSAFE, label) else label for label in labels)
+    return "+".join(names)
 
 
 @contextmanager
 def _style() -> Iterator[None]:
-    import matplotlib as mpl  # noqa: PLC0415 -- slow to import, and needed only to draw
+    import matplotlib as mpl  # slow to import, and needed only to draw
 
     with mpl.rc_context(STYLE), warnings.catch_warnings():
         # A label in a script that the font lacks is drawn as boxes in PNG and PDF, and right in SVG.
@@ -207,7 +210,7 @@ def _style() -> Iterator[None]:
 
 
 def _new_figure(height: float) -> "tuple[Figure, Axes]":
-    from matplotlib.figure import Figure  # noqa: PLC0415 -- as above
+    from matplotlib.figure import Figure
 
     figure = Figure(figsize=(WIDTH, height))
     return figure, figure.add_subplot()
@@ -215,7 +218,7 @@ def _new_figure(height: float) -> "tuple[Figure, Axes]":
 
 def _save(figure: "Figure", folder: Path, drawing: Drawing) -> Drawing:
     """Write the files, without dates or random ids, and return the drawing with its SVG."""
-    import matplotlib as mpl  # noqa: PLC0415 -- as above
+    import matplotlib as mpl
 
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / drawing.key

@@ -53,7 +53,8 @@ def to_csv(table: Table) -> str:
 
 
 def _csv_values(cell: Cell) -> tuple[object, ...]:
-    ends = (cell.estimate.mean, cell.estimate.low, cell.estimate.high, cell.estimate.seeds) if cell.estimate else ("",) * 4
+    known = cell.estimate
+    ends = (known.mean, known.low, known.high, known.seeds) if known else ("",) * 4
     plain = cell.text.replace(numbers.MINUS, "-").removeprefix("+")
     return plain, *ends, cell.word or "", str(cell.has_learned).lower(), str(cell.is_best).lower()
 

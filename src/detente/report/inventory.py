@@ -4,7 +4,6 @@ With a `plan.json` the expected runs are known; without it only what is there is
 """
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -93,6 +92,11 @@ class Study:
             runs[run.system][run.record.seed] = run
         return runs
 
+    @cached_property
+    def vocabularies(self) -> tuple[str, ...]:
+        """Checksums."""
+        return tuple(sorted({run.record.vocabulary for run in self.runs}))
+
     @property
     def expected_gaps(self) -> tuple[Gap, ...]:
         return tuple(gap for gap in self.gaps if gap.is_expected)
@@ -123,11 +127,13 @@ def read_study(folder: Path) -> Study:
     Raises:
         RecordError: there is nothing to report, or the plan is damaged.
     """
-    found = [_examine(path, folder) for path in sorted(folder.glob("runs/*")) if path.is_dir()]
+    found = {path.name: _examine(path, folder) for path in sorted(folder.glob("runs/*")) if path.is_dir()}
     plan = _read_plan(folder)
     entries = _newest_of_each(found) if plan is None else _as_planned(found, plan)
     if not entries:
-        raise RecordError(f"there are no runs in {folder / 'runs'}. Run `detente study` first, or point to a study folder.")
+        raise RecordError(
+            f"there are no runs in {folder / 'runs'}. Run `detente study` first, or point to a study folder."
+        )
     runs = tuple(entry for entry in entries if isinstance(entry, Run))
     gaps = tuple(entry for entry in entries if isinstance(entry, Gap))
     return Study(folder.resolve().name, runs, gaps, has_plan=plan is not None)
@@ -156,15 +162,24 @@ def _read_plan(folder: Path) -> list[dict[str, Any]] | None:
         return None
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))["runs"]
-        return [{**entry, "system": System(tuple(entry["mixture"]), entry["treatment"])} for entry in entries]
+        return [_with_system(**entry) for entry in entries]
     except (ValueError, KeyError, TypeError) as error:
-        raise RecordError(f"{path} is damaged ({error!r}). Delete it, or run the study again to write it anew.") from None
+        raise RecordError(
+            f"{path} is damaged ({error!r}). Delete it, or run the study again to write it anew."
+        ) from None
 
 
-def _as_planned(found: Iterable[Run | Gap], plan: list[dict[str, Any]]) -> list[Run | Gap]:
-    by_folder = {_folder_name(entry): entry for entry in found}
-    entries = [_planned(entry, by_folder.pop(Path(entry["folder"]).name, None)) for entry in plan]
-    return entries + [_unasked(entry, "it is not in the study's plan (any more)") for entry in by_folder.values()]
+def _with_system(
+    *, name: str, mixture: list[str], treatment: str, seed: int, folder: str, **_unknown: Any
+) -> dict[str, Any]:
+    return {"name": name, "system": System(tuple(mixture), treatment), "seed": seed, "folder": folder}
+
+
+def _as_planned(found: dict[str, Run | Gap], plan: list[dict[str, Any]]) -> list[Run | Gap]:
+    planned = {Path(entry["folder"]).name: entry for entry in plan}
+    entries = [_planned(entry, found.get(name)) for name, entry in planned.items()]
+    others = [name for name in found if name not in planned]
+    return entries + [_unasked(name, "it is not in the study's plan (any more)") for name in others]
 
 
 def _planned(entry: dict[str, Any], found: Run | Gap | None) -> Run | Gap:
@@ -174,11 +189,11 @@ def _planned(entry: dict[str, Any], found: Run | Gap | None) -> Run | Gap:
     return Gap(entry["name"], status, reason, entry["system"], entry["seed"])
 
 
-def _newest_of_each(found: Iterable[Run | Gap]) -> list[Run | Gap]:
+def _newest_of_each(found: dict[str, Run | Gap]) -> list[Run | Gap]:
     """Of runs that differ in settings alone, the one that ended last counts."""
     chosen: dict[tuple[System, int], Run] = {}
     others: list[Run | Gap] = []
-    for entry in found:
+    for entry in found.values():
         if isinstance(entry, Gap):
             others.append(entry)
             continue
@@ -186,7 +201,7 @@ def _newest_of_each(found: Iterable[Run | Gap]) -> list[Run | Gap]:
         older, newer = sorted((entry, chosen.get(key, entry)), key=lambda run: (run.record.finished, run.folder.name))
         chosen[key] = newer
         if older is not newer:
-            others.append(_unasked(older, f"{newer.folder.name} ended later with other settings or data"))
+            others.append(_unasked(older.folder.name, f"{newer.folder.name} ended later with other settings or data"))
     return [*chosen.values(), *(_excuse(entry, chosen) for entry in others)]
 
 
@@ -197,9 +212,5 @@ def _excuse(entry: Run | Gap, chosen: dict[tuple[System, int], Run]) -> Run | Ga
     return entry
 
 
-def _unasked(entry: Run | Gap, reason: str) -> Gap:
-    return Gap(_folder_name(entry), "left out", reason, is_expected=False)
-
-
-def _folder_name(entry: Run | Gap) -> str:
-    return entry.folder.name if isinstance(entry, Run) else entry.name
+def _unasked(folder_name: str, reason: str) -> Gap:
+    return Gap(folder_name, "left out", reason, is_expected=False)

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from detente.report import numbers
 from detente.report.figures import Drawing
 from detente.report.inventory import Run, Study
-from detente.report.tables import Column, Table, full_name
+from detente.report.tables import Column, Row, Table, full_name
 from detente.report.verdict import cautions, findings
 
 TEMPLATE = "page.html"
@@ -20,7 +20,8 @@ TEMPLATE = "page.html"
 def render(study: Study, tables: Sequence[Table], drawings: Sequence[Drawing]) -> str:
     """The page as HTML."""
     shared = _shared_settings(study.runs)
-    return _environment().get_template(TEMPLATE).render(
+    template = _environment().get_template(TEMPLATE)
+    return template.render(
         study=study,
         findings=findings(study),
         cautions=cautions(study),
@@ -43,7 +44,7 @@ def _environment() -> Environment:
     )
     environment.filters["svg"] = lambda drawing: Markup(drawing.svg)  # built by svg.py, where text stays text
     environment.filters["column_groups"] = column_groups
-    environment.filters["row_groups"] = lambda rows: [(name, list(some)) for name, some in groupby(rows, lambda row: row.group)]
+    environment.filters["row_groups"] = row_groups
     return environment
 
 
@@ -51,6 +52,11 @@ def column_groups(columns: Sequence[Column]) -> list[tuple[str, int]]:
     """Headings over columns and how many columns each spans; none when there is no heading."""
     groups = [(name, len(list(some))) for name, some in groupby(columns, lambda column: column.group)]
     return groups if any(name for name, _ in groups) else []
+
+
+def row_groups(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+    """Rows by their heading."""
+    return [(name, list(some)) for name, some in groupby(rows, lambda row: row.group)]
 
 
 def _kinds(drawings: Sequence[Drawing]) -> list[str]:
@@ -83,9 +89,9 @@ def _run_facts(run: Run, shared: dict[str, Any]) -> dict[str, Any]:
 def _shared_settings(runs: Sequence[Run]) -> dict[str, Any]:
     """Settings that all runs have in common."""
     every = [run.record.settings for run in runs]
-    return {key: value for key, value in (every[0] if every else {}).items() if all(one.get(key) == value for one in every)}
+    first = every[0] if every else {}
+    return {key: value for key, value in first.items() if all(one.get(key) == value for one in every)}
 
 
 def _as_json(value: dict[str, Any]) -> str:
     return json.dumps(value, indent=1, ensure_ascii=False, sort_keys=True)
-

@@ -5,14 +5,12 @@ from collections.abc import Callable, Sequence
 
 from detente.report import numbers
 from detente.report.inventory import Run, Study, System
+from detente.report.measures import BITS, PERPLEXITY
 from detente.report.statistics import estimate
 from detente.report.tables import (
-    BITS,
-    PERPLEXITY,
     Cell,
     Column,
     Line,
-    Measure,
     Row,
     Table,
     full_name,
@@ -55,7 +53,11 @@ def recovered_table(study: Study) -> Table:
     """Shares of interference that treatments take away."""
     treated = [line for line in lines_of(study, with_mono=False) if line.label != "untreated"]
     rows = [
-        Row(line.group, line.label, tuple(recovered_cell(study, line.systems.get(label), label) for label in study.languages))
+        Row(
+            line.group,
+            line.label,
+            tuple(recovered_cell(study, line.systems.get(label), label) for label in study.languages),
+        )
         for line in treated
     ]
     caption = (

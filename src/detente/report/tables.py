@@ -3,21 +3,21 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 from detente.report import numbers
-from detente.report.comparisons import bits, by_seed, has_learned, interference, interference_by_seed, recovered
+from detente.report.comparisons import has_learned, interference, interference_by_seed, recovered
 from detente.report.inventory import Study, System, mono
+from detente.report.measures import Measure
 from detente.report.statistics import Estimate, Word, estimate, paired_differences
-from detente.results import METRICS, LanguageResult
-
-Values = Callable[[Study, System, str], dict[int, float]]
 
 PLATEAU_NOTE = (
     f"{numbers.DAGGER} At least one of the runs behind the number has not left the unigram plateau: it predicts from word "
     "counts, so differences from it say nothing about interference."
 )
-BEST_NOTE = "Bold: better than every other system of its column, by a 95 % interval of the differences paired by seed."
+VOCABULARIES_NOTE = "The runs have different vocabularies, so these numbers are not comparable between rows."
+BEST_NOTE = (
+    f"Bold: better than every other system of its column, by a {numbers.INTERVAL} of the differences paired by seed."
+)
 
 
 @dataclass(frozen=True)
@@ -82,21 +82,6 @@ class Line:
     systems: Mapping[str, System]
 
 
-@dataclass(frozen=True)
-class Measure:
-    """A number of each system, seed and language, and how to show it."""
-
-    key: str
-    title: str
-    caption: str
-    values: Values
-    show: Callable[[Estimate], str]
-    direction: Literal["lower", "higher"] | None = None
-    """With one, the best of a column is marked."""
-    baseline: Callable[[LanguageResult, float], float] | None = None
-    """The measure of a count model's cross-entropy (nats per token) on the same text."""
-
-
 def system_label(system: System) -> str:
     """Of a mixture's rows."""
     return "untreated" if system.treatment == "none" else f"+ {system.treatment}"
@@ -123,7 +108,8 @@ def measure_table(study: Study, measure: Measure, *, with_mono: bool = True) -> 
     """One measure, a column for each language, an average where every cell exists, and the number of seeds."""
     lines = lines_of(study, with_mono=with_mono)
     rows = [_measure_row(study, measure, line) for line in lines]
-    if measure.direction:
+    is_mixed = measure.needs_one_vocabulary and len(study.vocabularies) > 1
+    if measure.direction and not is_mixed:
         rows = _with_best(study, measure, lines, rows)
     rows += _baseline_rows(study, measure)
     has_average = len(study.languages) > 1 and any(row.cells[-2].text for row in rows)
@@ -131,7 +117,7 @@ def measure_table(study: Study, measure: Measure, *, with_mono: bool = True) -> 
     if not has_average:
         columns.pop(-2)
         rows = [replace(row, cells=row.cells[:-2] + row.cells[-1:]) for row in rows]
-    notes = notes_for(rows)
+    notes = (*([VOCABULARIES_NOTE] if is_mixed else []), *notes_for(rows))
     return Table(measure.key, measure.title, measure.caption, "mixture", tuple(columns), tuple(rows), notes)
 
 
@@ -166,7 +152,11 @@ def interference_cell(study: Study, system: System | None, language: str) -> Cel
 
 def recovered_cell(study: Study, system: System | None, language: str) -> Cell:
     """Share of interference that a treatment takes away, where that can be told."""
-    share = recovered(study, system, language) if system else None
+    if system is None or system.treatment == "none":
+        return Cell()
+    if not study.results(system, language):
+        return Cell(numbers.MISSING, is_missing=True)
+    share = recovered(study, system, language)
     return Cell(numbers.share(share), share) if share else Cell()
 
 
@@ -228,15 +218,14 @@ def best_of(values: Sequence[Mapping[int, float]], direction: str | None) -> int
 def _baseline_rows(study: Study, measure: Measure) -> list[Row]:
     if measure.baseline is None:
         return []
-    vocabularies = sorted({run.record.vocabulary for run in study.runs})
     return [
-        _baseline_row(study, measure, kind, vocabulary, f"{kind} ({vocabulary[:8]})" if len(vocabularies) > 1 else kind)
+        _baseline_row(study, measure, kind, vocabulary)
         for kind in ("unigram", "bigram")
-        for vocabulary in vocabularies
+        for vocabulary in study.vocabularies
     ]
 
 
-def _baseline_row(study: Study, measure: Measure, kind: str, vocabulary: str, label: str) -> Row:
+def _baseline_row(study: Study, measure: Measure, kind: str, vocabulary: str) -> Row:
     assert measure.baseline is not None
     results = {
         language: result
@@ -253,52 +242,5 @@ def _baseline_row(study: Study, measure: Measure, kind: str, vocabulary: str, la
     means = [cell.estimate.mean for cell in cells if cell.estimate]
     average = estimate([math.fsum(means) / len(means)]) if len(means) == len(cells) > 1 else None
     cells.append(Cell(measure.show(average), average) if average else Cell())
+    label = f"{kind} ({vocabulary[:8]})" if len(study.vocabularies) > 1 else kind
     return Row("count models", label, (*cells, Cell()))
-
-
-def bits_of_nats(result: LanguageResult, nats: float) -> float:
-    """Bits per character of a cross-entropy per token, on the text that `result` was scored on."""
-    tokens_per_character = result.test.bits_per_character / (result.test.loss / math.log(2))
-    return nats / math.log(2) * tokens_per_character
-
-
-def _test(name: str) -> Values:
-    return lambda study, system, language: by_seed(study, system, language, lambda result: getattr(result.test, name))
-
-
-def _early_loss(study: Study, system: System, language: str) -> dict[int, float]:
-    return by_seed(study, system, language, lambda result: result.early_loss)
-
-
-BITS = Measure(
-    "bits-per-character",
-    "Bits per character",
-    "Bits per character on the test split; lower is better. Mean over seeds and 95 % interval.",
-    lambda study, system, language: by_seed(study, system, language, bits),
-    numbers.plain,
-    METRICS["bits_per_character"][1],
-    bits_of_nats,
-)
-INTERFERENCE = Measure(
-    "interference",
-    "Interference",
-    "Bits per character in the mixture minus those of mono, paired by seed; above zero the mixture hurts. Mean and 95 % interval.",
-    interference_by_seed,
-    numbers.signed,
-)
-PERPLEXITY = Measure(
-    "perplexity",
-    "Perplexity",
-    "Perplexity of masked tokens on the test split; lower is better, and comparable under one vocabulary only.",
-    _test("perplexity"),
-    numbers.perplexity,
-    METRICS["perplexity"][1],
-    lambda _, nats: math.exp(nats),
-)
-EARLY_LOSS = Measure(
-    "early-loss",
-    "Early training loss",
-    "Mean training loss of each language over the first fifth of its steps, in nats per target; lower is faster.",
-    _early_loss,
-    numbers.plain,
-)

@@ -32,7 +32,7 @@ def findings(study: Study) -> tuple[Finding, ...]:
 
 def cautions(study: Study) -> tuple[str, ...]:
     """What a reader must know before believing the findings."""
-    return tuple([*_missing(study), *_plateau(study), *_one_seed(study), *inconsistencies(study)])
+    return (*_missing(study), *_plateau(study), *_one_seed(study), *inconsistencies(study))
 
 
 def interference_sentence(language: str, mixture: Sequence[str], comparison: Comparison | None) -> str:
@@ -122,7 +122,8 @@ def _missing(study: Study) -> list[str]:
         return []
     num_expected = num_missing + len(study.runs)
     verb = "is" if num_missing == 1 else "are"
-    return [f"{num_missing} of {num_expected} runs {verb} not in the tables: missing, failed or unfinished. They are listed below."]
+    where = "not in the tables (missing, failed or unfinished) and listed below"
+    return [f"{num_missing} of {num_expected} runs {verb} {where}."]
 
 
 def _plateau(study: Study) -> list[str]:

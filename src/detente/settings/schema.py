@@ -49,7 +49,9 @@ class ConstructedSettings(Settings):
     morphology: Literal["isolating", "suffixing", "prefixing"] = "suffixing"
     """Case, number, tense and agreement as separate particles, as suffixes or as prefixes."""
     meaning_seed: NonNegativeInt = 0
-    """Seed of the world and of the sentences' meanings. Equal across languages gives parallel text."""
+    """Seed of the world that is spoken of: who and what there is, and what goes together."""
+    text_seed: NonNegativeInt = 0
+    """Seed of what is said of it. Languages with equal meaning and text seeds have parallel text, sentence by sentence."""
 
 
 class LanguageSettings(Settings):
@@ -202,7 +204,7 @@ class TrainingSettings(Settings):
     validation_blocks: PositiveInt = 64
     """At most so many blocks of each language are evaluated for the curves."""
     test_blocks: PositiveInt = 1024
-    """At most so many blocks of each language are evaluated at the end."""
+    """At most so many blocks of each language are evaluated at the end, every token of them once."""
     checkpoint_every: PositiveInt = 500
     """Steps between checkpoints; one is always written at the end and on interruption."""
     keep_checkpoints: PositiveInt = 1

@@ -1,5 +1,8 @@
 """A corpus becomes a language's token store; nothing is done where it is there already."""
 
+from pathlib import Path
+
+import numpy as np
 
 from detente.baselines import count_baseline
 from detente.corpus.manifest import SPLITS, CorpusManifest, read_manifest, split_path
@@ -85,9 +88,17 @@ def _check_counts(text: Path, found: SplitTokens, records: int, characters: int)
 
 
 def _baseline(label: str, vocabulary: Vocabulary, folder: Path) -> Baseline:
-    train, test = (
-        map_tokens(tokens_path(folder, label, split), token_dtype(vocabulary)) for split in ("train", "test")
+    dtype = token_dtype(vocabulary)
+    train, test = (map_tokens(tokens_path(folder, label, split), dtype) for split in ("train", "test"))
+    if not np.isin(test, list(vocabulary.special_ids), invert=True).any():
+        raise DataError(
+            f"`{label}` has no test text that the vocabulary knows. Give more text, raise `splits.test`, or take another "
+            "`vocabulary.path`."
+        )
+    return count_baseline(
+        train,
+        test,
+        vocabulary_size=vocabulary.size,
+        special_ids=vocabulary.special_ids,
+        end_id=vocabulary.end_id,
     )
-    if not len(test):
-        raise DataError(f"`{label}` has no test text. Give more text, or raise `splits.test`.")
-    return count_baseline(train, test, vocabulary_size=vocabulary.size, special_ids=vocabulary.special_ids, end_id=vocabulary.end_id)

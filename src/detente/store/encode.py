@@ -57,10 +57,11 @@ def encode_file(text: Path, path: Path, vocabulary: Vocabulary, *, key: str, pro
         DataError: the text is no UTF-8, or the disk is full.
     """
     dtype = token_dtype(vocabulary)
-    journal = _resume(path, key, np.dtype(dtype).itemsize)
+    status = text.stat()
+    journal = _resume(path, f"{key} {status.st_size} {status.st_mtime_ns}", np.dtype(dtype).itemsize)
     progress(journal.text_bytes)
     with _told_when_full(text, path), path.open("ab") as out, text.open("rb") as source:
-        digest = hashlib.sha256(map_tokens(path, dtype))
+        digest = hashlib.sha256(map_tokens(path, dtype).data)
         source.seek(journal.text_bytes)
         saved = journal.text_bytes
         for size, records in _chunks(source):

@@ -66,7 +66,9 @@ def read_store_manifest(folder: Path, label: str) -> StoreManifest:
         problem = " ".join(str(error).split())[:200]
         raise DataError(f"{path} is damaged ({problem}). Delete it and run `detente prepare` again.") from None
     if manifest.version != STORE_VERSION:
-        raise DataError(f"{path} has version {manifest.version}, this detente reads {STORE_VERSION}. Run `detente prepare`.")
+        raise DataError(
+            f"{path} has version {manifest.version}, this detente reads {STORE_VERSION}. Run `detente prepare`."
+        )
     return manifest
 
 

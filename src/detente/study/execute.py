@@ -12,7 +12,7 @@ import torch
 import yaml
 
 from detente.errors import ConfigError, DetenteError, Interrupted
-from detente.prepare import prepare
+from detente.prepare import Counter, prepare
 from detente.pretrain.data import RunData, fingerprint
 from detente.pretrain.observers import Progress
 from detente.pretrain.run import pretrain, record_failure
@@ -22,9 +22,6 @@ from detente.study.plan import PlannedRun, mixtures, plan_runs
 
 FIXED = ("languages", "splits", "vocabulary", "encoder", "batches", "training", "budget")
 """Settings of a study's folder that may not change: its runs would no longer be comparable."""
-
-Counter = Callable[..., Callable[[int], None]]
-"""Makes the observer of a long stage; see `detente.prepare.prepare`."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
+from detente.prepare import vocabulary_name
 from detente.settings import AdapterSettings, MetaSettings, RunSettings, StudySettings, TreatmentName
 
 ADAPTED: frozenset[str] = frozenset({"adapter", "shared-adapter", "meta-adapter"})
@@ -73,7 +74,3 @@ def _run(study: StudySettings, mixture: tuple[str, ...], treatment: TreatmentNam
         drawn_evenly=by_examples,
     )
 
-
-def vocabulary_name(study: StudySettings, mixture: tuple[str, ...]) -> str:
-    """Of the vocabulary in the study's data folder."""
-    return "shared" if study.vocabulary.scope == "study" else "+".join(mixture)

@@ -105,7 +105,9 @@ class Vocabulary:
             The vocabulary as `load` will find it there.
         """
         content = self.tokenizer.to_str(pretty=True).encode()
-        names = {key: self.special[role] for role, keys in _DECLARED_KEYS.items() if role in self.special for key in keys}
+        names = {
+            key: self.special[role] for role, keys in _DECLARED_KEYS.items() if role in self.special for key in keys
+        }
         write_atomic(folder / SPECIAL_TOKENS_FILE, json.dumps(names, indent=1, sort_keys=True).encode() + b"\n")
         write_atomic(folder / TOKENIZER_FILE, content)
         return Vocabulary.of(self.tokenizer, hashlib.sha256(content).hexdigest(), self.special)

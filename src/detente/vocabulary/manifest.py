@@ -1,11 +1,13 @@
 """What a vocabulary folder says about itself. Written last: a folder with a manifest is complete."""
 
+import hashlib
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from detente.errors import DataError
-from detente.results import Part
+from detente.results import Part, write_json
+from detente.vocabulary.load import TOKENIZER_FILE
 
 VOCABULARY_VERSION = 1
 MANIFEST_FILE = "manifest.json"
@@ -53,5 +55,22 @@ def read_vocabulary_manifest(folder: Path) -> VocabularyManifest:
         problem = " ".join(str(error).split())[:200]
         raise DataError(f"{path} is damaged ({problem}). Delete it and run `detente prepare` again.") from None
     if manifest.version != VOCABULARY_VERSION:
-        raise DataError(f"{path} has version {manifest.version}, not {VOCABULARY_VERSION}. Run `detente prepare` again.")
+        raise DataError(
+            f"{path} has version {manifest.version}, not {VOCABULARY_VERSION}. Run `detente prepare` again."
+        )
     return manifest
+
+
+def write_vocabulary_manifest(folder: Path, manifest: VocabularyManifest) -> None:
+    """Declare a vocabulary folder complete."""
+    write_json(folder / MANIFEST_FILE, manifest.model_dump(mode="json"))
+
+
+def is_finished(folder: Path, source: str) -> bool:
+    """Whether `folder` holds the vocabulary made from `source`, its file as it was written."""
+    try:
+        manifest = read_vocabulary_manifest(folder)
+        content = (folder / TOKENIZER_FILE).read_bytes()
+    except (DataError, FileNotFoundError):
+        return False
+    return manifest.source == source and manifest.checksum == hashlib.sha256(content).hexdigest()

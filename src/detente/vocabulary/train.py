@@ -13,7 +13,7 @@ from detente.vocabulary.load import SPECIAL_TOKENS, Vocabulary
 # GPT-2's pattern without its English endings, and with combining marks and joiners inside words: there, every vowel
 # sign ends a word, and Telugu text takes twice the tokens.
 _PIECES = r" ?[\p{L}\p{M}\u200c\u200d]+| ?\p{N}+| ?[^\s\p{L}\p{M}\p{N}\u200c\u200d]+|\s+(?!\S)|\s+"
-
+_PROGRESS_CHARACTERS = 1_000_000
 
 Progress = Callable[[int], None]
 
@@ -47,10 +47,15 @@ def mixing_rates(corpora: Mapping[str, Path], settings: VocabularySettings) -> d
 
 
 def _mix(corpora: Mapping[str, Path], rates: Mapping[str, float], progress: Progress) -> Iterator[str]:
+    unreported = 0
     for label, folder in corpora.items():
         for text in _sample(split_path(folder, "train"), rates[label]):
-            progress(len(text))
+            unreported += len(text)
+            if unreported >= _PROGRESS_CHARACTERS:
+                progress(unreported)
+                unreported = 0
             yield text
+    progress(unreported)
 
 
 def _sample(path: Path, rate: float) -> Iterator[str]:
@@ -93,9 +98,8 @@ def _framing(tokenizer: Tokenizer) -> processors.TemplateProcessing:
 
 
 def _too_large(size: int, learnt: int) -> str:
-    return (
-        f"`vocabulary.size` is {size}, but the text supports only {learnt} entries: no two of them stand next to each "
-        f"other twice within a word. Set vocabulary.size={learnt} or less, or give more text."
-    )
-
-
+    found = f"`vocabulary.size` is {size}, but the text supports only {learnt} entries: all that occurs twice is in it."
+    # The settings refuse less.
+    if learnt < 300:
+        return f"{found} Give more text."
+    return f"{found} Set vocabulary.size={learnt} or less, or give more text."

@@ -1,7 +1,7 @@
 from typing import get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detente.corpus.constructed import DEMO_LANGUAGES, distance
@@ -9,6 +9,7 @@ from detente.settings.schema import ConstructedSettings
 
 FEATURES = ("lexicon_seed", "shared_vocabulary", "script", "word_order", "morphology", "adposition", "adjective")
 ROUNDING = 1e-12
+AT_ANY_SPEED = settings(deadline=None)
 
 _CHOICES = {
     feature: st.sampled_from(get_args(ConstructedSettings.model_fields[feature].annotation))
@@ -28,22 +29,26 @@ def is_same_language(a: ConstructedSettings, b: ConstructedSettings) -> bool:
     return all(getattr(a, feature) == getattr(b, feature) for feature in FEATURES)
 
 
+@AT_ANY_SPEED
 @given(LANGUAGES, LANGUAGES)
 def test_symmetric_and_within_bounds(a, b):
     assert distance(a, b) == distance(b, a)
     assert 0 <= distance(a, b) <= 1
 
 
+@AT_ANY_SPEED
 @given(LANGUAGES, LANGUAGES)
 def test_zero_means_the_same_language(a, b):
     assert (distance(a, b) == 0) == is_same_language(a, b)
 
 
+@AT_ANY_SPEED
 @given(LANGUAGES, LANGUAGES, LANGUAGES)
 def test_triangle_inequality(a, b, c):
     assert distance(a, c) <= distance(a, b) + distance(b, c) + ROUNDING
 
 
+@AT_ANY_SPEED
 @given(LANGUAGES, LANGUAGES, st.sampled_from(FEATURES))
 def test_agreeing_in_one_more_feature_never_takes_apart(a, b, feature):
     nearer = b.model_copy(update={feature: getattr(a, feature)})

@@ -31,8 +31,9 @@ def part(speaker, role: str, event: Event = EVENT) -> list[str]:
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_word_order(speaker, transitive_events, order):
+    language = speaker(word_order=order)
     for event in transitive_events:
-        roles = [part.role for part in speaker(word_order=order).parts(Sentence((event,)))]
+        roles = [part.role for part in language.parts(Sentence((event,)))]
         assert [role for role in roles if role in ROLES.values()] == [ROLES[letter] for letter in order]
         if order.endswith("v"):
             assert roles[-2:] == ["verb", "mark"]

@@ -68,7 +68,9 @@ def write_run(run_folder: Path, fake: FakeStudy, mixture: tuple[str, ...], treat
     name = run_name(mixture, treatment, seed)
     record = make_record(fake, mixture, treatment, seed)
     if name in fake.failed:
-        record = record.model_copy(update={"status": "failed", "error": "loss is not finite at step 12", "languages": {}})
+        record = record.model_copy(
+            update={"status": "failed", "error": "loss is not finite at step 12", "languages": {}}
+        )
     write_record(run_folder, record)
     write_metrics(run_folder, record, seed)
 
@@ -118,7 +120,9 @@ def make_result(fake: FakeStudy, mixture: tuple[str, ...], treatment: str, seed:
     return LanguageResult(
         test=score,
         validation=score,
-        baseline=Baseline(unigram=2.7 * math.log(2) * CHARACTERS_PER_TOKEN, bigram=2.2 * math.log(2) * CHARACTERS_PER_TOKEN),
+        baseline=Baseline(
+            unigram=2.7 * math.log(2) * CHARACTERS_PER_TOKEN, bigram=2.2 * math.log(2) * CHARACTERS_PER_TOKEN
+        ),
         early_loss=1.05 * loss,
         blocks_seen=STEPS * 32 // len(mixture),
         epochs=6.4 / len(mixture),
@@ -134,7 +138,9 @@ def write_metrics(run_folder: Path, record: RunRecord, seed: int) -> None:
         label = record.mixture[(step + seed) % len(record.mixture)]
         final = record.languages[label].test.loss if label in record.languages else 6.0
         loss = final + 2.5 * math.exp(-step / 90) + draw.gauss(0, 0.1)
-        lines.append({"kind": "train", "step": step, "loss": {label: loss}, "gradient_norm": 1.0, "learning_rate": 1e-3})
+        lines.append(
+            {"kind": "train", "step": step, "loss": {label: loss}, "gradient_norm": 1.0, "learning_rate": 1e-3}
+        )
         if step % 50 == 0:
             bits = {
                 label: result.test.bits_per_character + 0.9 * math.exp(-step / 110)

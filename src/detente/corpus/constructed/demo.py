@@ -18,6 +18,7 @@ DEMO_LANGUAGES: dict[str, ConstructedSettings] = {
         adposition="after",
         adjective="after",
         morphology="prefixing",
+        text_seed=1,
     ),
 }
-"""Label (an ISO 639 code for local use) -> language. Same world and meanings: the text is parallel."""
+"""Label (an ISO 639 code for local use) -> language. Same world, different text: neither is a translation of the other."""

@@ -31,7 +31,7 @@ def distance(a: ConstructedSettings, b: ConstructedSettings) -> float:
         0.05  adjective: 1 if different
 
     A metric over languages: each summand is one, and 0 means the same language. How much is said and about which world
-    (`sentences`, `meaning_seed`) does not count. The weights are a convention; the order of pairs that
+    (`sentences`, `meaning_seed`, `text_seed`) does not count. The weights are a convention; the order of pairs that
     differ in nested sets of features does not depend on them.
     """
     differences = {

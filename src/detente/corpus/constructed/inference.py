@@ -19,10 +19,10 @@ from detente.corpus.constructed.world import World
 Label = Literal["entailment", "neutral", "contradiction"]
 LABELS: tuple[Label, ...] = ("entailment", "neutral", "contradiction")
 
-Path = tuple[str, ...]
+Slot = tuple[str, ...]
 """Where something stands in an event, as `("agent", "adjective")`."""
 
-_EXTRAS: tuple[Path, ...] = (
+_EXTRAS: tuple[Slot, ...] = (
     ("place",),
     ("tool",),
     ("time",),
@@ -44,7 +44,7 @@ class Inference(NamedTuple):
 def inferences(narrator: Narrator, world: World, rng: random.Random) -> Iterator[list[Inference]]:
     """For one premise after another, a hypothesis of each label, in turn."""
     for premise in narrator.events():
-        if sum(_has(premise, path) for path in _EXTRAS) >= 2 and _addable(premise):
+        if sum(_has(premise, slot) for slot in _EXTRAS) >= 2 and _addable(premise):
             yield [Inference(premise, hypothesis(premise, label, world, rng), label) for label in LABELS]
 
 
@@ -59,21 +59,21 @@ def hypothesis(premise: Event, label: Label, world: World, rng: random.Random) -
     return _leave_out(shorter, rng) if leaves_out else shorter
 
 
-def _leave_out(event: Event, rng: random.Random, keep: Path | None = None) -> Event:
-    present = [path for path in _EXTRAS if _has(event, path) and path != keep]
+def _leave_out(event: Event, rng: random.Random, keep: Slot | None = None) -> Event:
+    present = [slot for slot in _EXTRAS if _has(event, slot) and slot != keep]
     return _put(event, _one(rng, present), None) if present else event
 
 
 def _add(premise: Event, world: World, rng: random.Random, *, leaves_out: bool) -> Event:
-    path = _one(rng, _addable(premise))
+    slot = _one(rng, _addable(premise))
     # An added modifier of the place goes with the place, which must then stay.
-    shorter = _leave_out(premise, rng, keep=path[:1]) if leaves_out else premise
-    return _put(shorter, path, _addition(premise, path, world, rng))
+    shorter = _leave_out(premise, rng, keep=slot[:1]) if leaves_out else premise
+    return _put(shorter, slot, _addition(premise, slot, world, rng))
 
 
 def _contradict(event: Event, rng: random.Random) -> Event:
     changes = [
-        path for path in (("agent", "head"), ("patient", "head"), ("place", "head"), ("time",)) if _has(event, path)
+        slot for slot in (("agent", "head"), ("patient", "head"), ("place", "head"), ("time",)) if _has(event, slot)
     ]
     chosen = int(rng.random() * (len(changes) + 1))
     if chosen == len(changes):
@@ -87,25 +87,25 @@ def _another(concept: str, rng: random.Random) -> str:
     return zipfian([other for other in others if other != concept]).draw(rng)
 
 
-def _addable(event: Event) -> list[Path]:
-    return [path for path in _EXTRAS if not _has(event, path) and _has_room(event, path)]
+def _addable(event: Event) -> list[Slot]:
+    return [slot for slot in _EXTRAS if not _has(event, slot) and _has_room(event, slot)]
 
 
-def _has_room(event: Event, path: Path) -> bool:
-    if len(path) == 1:
-        return path != ("tool",) or event.patient is not None
-    phrase: Phrase | None = _value(event, path[:1])
+def _has_room(event: Event, slot: Slot) -> bool:
+    if len(slot) == 1:
+        return slot != ("tool",) or event.patient is not None
+    phrase: Phrase | None = _value(event, slot[:1])
     if phrase is None or phrase.head in ENTITY_WORDS:
         return False
-    return path[1] != "numeral" or phrase.is_plural
+    return slot[1] != "numeral" or phrase.is_plural
 
 
-def _addition(event: Event, path: Path, world: World, rng: random.Random) -> Phrase | str:
-    if path[-1] == "adjective":
-        return world.adjectives[_value(event, (path[0], "head"))].draw(rng)
-    if path == ("place",):
+def _addition(event: Event, slot: Slot, world: World, rng: random.Random) -> Phrase | str:
+    if slot[-1] == "adjective":
+        return world.adjectives[_value(event, (slot[0], "head"))].draw(rng)
+    if slot == ("place",):
         return Phrase(zipfian(entities("LOC") if rng.random() < 0.4 else members("building")).draw(rng))
-    if path == ("tool",):
+    if slot == ("tool",):
         return Phrase(zipfian(members("tool")).draw(rng))
     kinds = {
         "owner": entities("PER"),
@@ -113,26 +113,26 @@ def _addition(event: Event, path: Path, world: World, rng: random.Random) -> Phr
         "manner": members("manner"),
         "time": members(event.tense),
     }
-    return zipfian(kinds[path[-1]]).draw(rng)
+    return zipfian(kinds[slot[-1]]).draw(rng)
 
 
-def _has(event: Event, path: Path) -> bool:
-    return _value(event, path) is not None
+def _has(event: Event, slot: Slot) -> bool:
+    return _value(event, slot) is not None
 
 
-def _value(event: Event, path: Path) -> Any:
+def _value(event: Event, slot: Slot) -> Any:
     value: Any = event
-    for step in path:
+    for step in slot:
         value = None if value is None else getattr(value, step)
     return value
 
 
-def _put(event: Event, path: Path, value: Any) -> Event:
-    changes: dict[str, Any] = {path[-1]: value}
-    if len(path) == 2:
-        changes = {path[0]: getattr(event, path[0])._replace(**changes)}
+def _put(event: Event, slot: Slot, value: Any) -> Event:
+    changes: dict[str, Any] = {slot[-1]: value}
+    if len(slot) == 2:
+        changes = {slot[0]: getattr(event, slot[0])._replace(**changes)}
     return event._replace(**changes)
 
 
-def _one(rng: random.Random, paths: list[Path]) -> Path:
-    return paths[int(rng.random() * len(paths))]
+def _one(rng: random.Random, slots: list[Slot]) -> Slot:
+    return slots[int(rng.random() * len(slots))]

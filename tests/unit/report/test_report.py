@@ -1,0 +1,184 @@
+"""The whole report: files, bytes, escaping, and what it must not need."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from detente.errors import RecordError
+from detente.report import write_report
+from detente.report.palette import LOOKS, MONO, OTHER, UNIGRAM
+
+WriteStudy = Callable[..., Path]
+EVIL = "<script>alert(1)</script>"
+VOID = {"meta", "link", "br", "hr", "img", "input"}
+
+
+class Outline(HTMLParser):
+    """Tags, ids and references of a page; fails on tags that do not nest."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def outline_of(page: str) -> Outline:
+    outline = Outline()
+    outline.feed(page)
+    assert outline.open == []
+    return outline
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    paths = [folder / "report.html", *folder.glob("tables/*"), *folder.glob("figures/*")]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+def test_files(write_study: WriteStudy) -> None:
+    folder = write_study(treatments=("none", "ffn"), seeds=(1, 2))
+    assert write_report(folder) == folder / "report.html"
+    tables = {
+        "summary",
+        "interference",
+        "recovered",
+        "bits-per-character",
+        "perplexity",
+        "early-loss",
+        "text-seen",
+        "cost",
+    }
+    assert {path.name for path in folder.glob("tables/*")} == {
+        f"{key}.{end}" for key in tables for end in ("csv", "md", "tex")
+    }
+    figures = {
+        "interference-en+sw",
+        *(f"{kind}-en+sw-{label}" for kind in ("validation", "early-loss") for label in ("en", "sw")),
+    }
+    assert {path.name for path in folder.glob("figures/*")} == {
+        f"{key}.{end}" for key in figures for end in ("pdf", "png", "svg")
+    }
+
+
+def test_same_records_same_bytes(write_study: WriteStudy, tmp_path: Path) -> None:
+    options = {"treatments": ("none", "ffn"), "seeds": (1, 2)}
+    first, second = write_study("a/study", **options), write_study("b/study", **options)
+    write_report(first)
+    write_report(second)
+    before = contents(first)
+    assert len(before) > 20
+    assert contents(second) == before
+    write_report(first)
+    assert contents(first) == before
+
+
+def test_page_is_sound_and_self_contained(write_study: WriteStudy) -> None:
+    page = write_report(write_study(absent={"en+sw_ffn_seed1"}, stuck={"en+sw_none_seed1"})).read_text(encoding="utf-8")
+    assert page.startswith('<!DOCTYPE html>\n<html lang="en">')
+    outline = outline_of(page)
+    ids = [attributes["id"] for _, attributes in outline.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    links = [
+        value or ""
+        for _, attributes in outline.tags
+        for name, value in attributes.items()
+        if name in {"href", "xlink:href", "src"}
+    ]
+    assert all(link == "data:," or link.removeprefix("#") in ids for link in links)
+    labels = [
+        value or "" for _, attributes in outline.tags for name, value in attributes.items() if name == "aria-labelledby"
+    ]
+    assert all(part in ids for label in labels for part in label.split())
+    assert "script" not in {tag for tag, _ in outline.tags}
+    assert not re.search(r"url\((?!#)|@import", page)
+
+
+def test_page_is_accessible(write_study: WriteStudy) -> None:
+    outline = outline_of(write_report(write_study(seeds=(1, 2))).read_text(encoding="utf-8"))
+    tags = [tag for tag, _ in outline.tags]
+    assert tags.count("table") == tags.count("caption") > 5
+    assert all("scope" in attributes for tag, attributes in outline.tags if tag == "th")
+    figures = [attributes for tag, attributes in outline.tags if tag == "svg"]
+    assert len(figures) == tags.count("figure") == tags.count("desc") == 5
+    assert all(attributes["role"] == "img" for attributes in figures)
+
+
+def test_page_says_what_is_missing_and_failed(write_study: WriteStudy) -> None:
+    folder = write_study(absent={"en+sw_ffn_seed1"}, failed={"en+sw_adapter_seed2"})
+    page = write_report(folder).read_text(encoding="utf-8")
+    assert "2 of 24 runs are not in the tables" in page
+    assert re.search(r"en\+sw_ffn_seed1</th><td class=\"text\">missing</td>", page)
+    assert "loss is not finite at step 12" in page
+
+
+def test_labels_are_escaped_everywhere(write_study: WriteStudy) -> None:
+    folder = write_study(languages=(EVIL, "$x_1$ & 50%|\"'"), treatments=("none",), seeds=(1, 2))
+    page = write_report(folder).read_text(encoding="utf-8")
+    assert EVIL not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "script" not in {tag for tag, _ in outline_of(page).tags}
+    for path in folder.glob("figures/interference*.svg"):
+        assert EVIL in "".join(ElementTree.parse(path).getroot().itertext())
+    assert {path.name for path in folder.glob("figures/interference*.png")} == {
+        "interference-language-1+language-2.png"
+    }
+    assert all(EVIL not in path.read_text(encoding="utf-8") for path in folder.glob("tables/*.md"))
+
+
+def test_an_error_message_cannot_become_markup(write_study: WriteStudy) -> None:
+    folder = write_study(seeds=(1,), has_plan=False)
+    (folder / "runs" / "run000-0123abcd" / "record.json").write_text('{"version": "<img src=x onerror=alert(1)>"}')
+    assert "<img" not in write_report(folder).read_text(encoding="utf-8")
+
+
+def test_a_study_where_nothing_has_run_yet(write_study: WriteStudy) -> None:
+    folder = write_study(
+        treatments=("none",), seeds=(1,), absent={"en_none_seed1", "sw_none_seed1", "en+sw_none_seed1"}
+    )
+    page = write_report(folder).read_text(encoding="utf-8")
+    assert "3 of 3 runs are not in the tables" in page
+    assert "is not known: a seed with both runs, mixed and mono, is missing." in page
+
+
+def test_mono_runs_only(write_study: WriteStudy) -> None:
+    folder = write_study(languages=("en",), mixtures=(), seeds=(1,))
+    assert "No run trains two languages together" in write_report(folder).read_text(encoding="utf-8")
+    assert (folder / "figures" / "validation-en-en.pdf").exists()
+
+
+def test_empty_folder(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="there are no runs"):
+        write_report(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_series_has_a_colour_in_light_and_dark() -> None:
+    css = (Path(sys.modules[write_report.__module__].__file__ or "").parent / "page.css").read_text()
+    light, dark = css.split("@media (prefers-color-scheme: dark)")
+    for look in (MONO, UNIGRAM, OTHER, *LOOKS.values()):
+        assert f"--series-{look.name}: {look.color};" in light
+        assert f"--series-{look.name}: #" in dark
+
+
+def test_neither_torch_nor_matplotlib_is_imported_with_the_report() -> None:
+    code = (
+        "import sys, detente.report, detente.report.page, detente.report.figures, detente.report.formats\n"
+        "assert not {'torch', 'matplotlib', 'pandas'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -102,7 +102,9 @@ def test_same_text_gives_same_bytes(tmp_path: Path, corpus: Path, folder: Path, 
 
 def test_too_large_says_how_many(tmp_path: Path, write_corpus: WriteCorpus) -> None:
     corpus = write_corpus(tmp_path / "sw", SWAHILI * 2)
-    with pytest.raises(ConfigError, match=r"`vocabulary.size` is 5000, but the text supports only (\d+) entries") as caught:
+    with pytest.raises(
+        ConfigError, match=r"`vocabulary.size` is 5000, but the text supports only (\d+) entries"
+    ) as caught:
         train_vocabulary({"sw": corpus}, VocabularySettings(size=5000), tmp_path / "v")
     learnt = int(str(caught.value).split("vocabulary.size=")[1].split()[0])
     assert not (tmp_path / "v").exists()
@@ -203,9 +205,7 @@ def save_unigram(folder: Path, special: list[str]) -> Path:
     """A tokenizer of XLM-R's kind."""
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-    trainer = trainers.UnigramTrainer(
-        vocab_size=60, special_tokens=special, unk_token="<unk>", show_progress=False
-    )
+    trainer = trainers.UnigramTrainer(vocab_size=60, special_tokens=special, unk_token="<unk>", show_progress=False)
     tokenizer.train_from_iterator(SWAHILI * 3, trainer)
     folder.mkdir(exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))

@@ -61,8 +61,6 @@ def _check_column(schema: Any, file: TextFile, pa: Any) -> None:
 
 
 def _decode(column: Any, file: TextFile, pa: Any) -> Iterator[str]:
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
     # As bytes, because Arrow does not check that its text is UTF-8.
     for value in column.cast(pa.large_binary()).to_pylist():
         try:

@@ -48,7 +48,7 @@ def summary_table(study_folder: Path) -> Table:
 
 
 def all_tables(study: Study) -> list[Table]:
-    """Every table that the study has rows for."""
+    """Every table that has something in it."""
     tables = [
         summary(study),
         measure_table(study, INTERFERENCE, with_mono=False),
@@ -59,4 +59,4 @@ def all_tables(study: Study) -> list[Table]:
         text_seen(study),
         cost(study),
     ]
-    return [table for table in tables if table.rows]
+    return [table for table in tables if any(cell.text for row in table.rows for cell in row.cells)]

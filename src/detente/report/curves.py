@@ -12,7 +12,9 @@ from detente.report.inventory import Study, System
 from detente.results import METRICS_FILE, read_metrics
 
 EARLY_FRACTION = 0.2
-EARLY_BINS = 30
+EARLY_STRETCHES = 20
+# A language is drawn at random in every step, so a shorter stretch would often be without it.
+SHORTEST_STRETCH = 5
 
 Series = dict[int, float]
 
@@ -59,11 +61,11 @@ class CurveBook:
 
 
 def _over_seeds(series: Sequence[Series]) -> Curve | None:
-    """At the steps that all seeds have."""
+    """At the steps that all seeds have; None without any."""
     present = [one for one in series if one]
-    if not present:
+    steps = sorted(set.intersection(*(set(one) for one in present))) if present else []
+    if not steps:
         return None
-    steps = sorted(set.intersection(*(set(one) for one in present)))
     columns = [[one[step] for one in present] for step in steps]
     means = tuple(math.fsum(column) / len(column) for column in columns)
     return Curve(tuple(steps), means, tuple(map(min, columns)), tuple(map(max, columns)), len(present))
@@ -71,7 +73,7 @@ def _over_seeds(series: Sequence[Series]) -> Curve | None:
 
 def _read_curves(run_folder: Path, steps: int) -> RunCurves:
     early_steps = max(1, int(EARLY_FRACTION * steps))
-    stretch = max(1, math.ceil(early_steps / EARLY_BINS))
+    stretch = max(SHORTEST_STRETCH, math.ceil(early_steps / EARLY_STRETCHES))
     validation: dict[str, Series] = {}
     losses: dict[str, dict[int, list[float]]] = {}
     for line in _lines(run_folder):

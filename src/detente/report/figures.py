@@ -85,7 +85,7 @@ def draw_interference(study: Study, mixture: tuple[str, ...], folder: Path) -> D
         for system in systems
         if (comparison := interference(study, system, label))
     ]
-    if not bars:
+    if not any(comparison.has_learned for _, _, comparison in bars):
         return None
     figure, axes = _new_figure(0.6 + 0.2 * len(bars) + 0.22 * len(mixture))
     places = _places([label for label, _, _ in bars])

@@ -9,11 +9,11 @@ PRESETS: dict[str, dict[str, Any]] = {
         "encoder": {"layers": 2, "width": 96, "heads": 4, "feed_forward_width": 256, "dropout": 0.0},
         "batches": {"block_length": 32, "blocks": 32},
         "training": {
-            "steps": 600,
-            "learning_rate": 4e-3,
+            "steps": 400,
+            "learning_rate": 3e-3,
             "warmup_steps": 50,
-            "validate_every": 100,
-            "checkpoint_every": 300,
+            "validate_every": 50,
+            "checkpoint_every": 400,
         },
     },
     # Two cores, some minutes a run.

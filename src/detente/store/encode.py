@@ -87,6 +87,7 @@ def _resume(path: Path, key: str, width: int) -> Journal:
     if journal.key == key and length >= journal.tokens * width:
         os.truncate(path, journal.tokens * width)
         return journal
+    journal_path(path).unlink(missing_ok=True)
     # Removed, not emptied: a run may have the old file mapped.
     path.unlink(missing_ok=True)
     path.touch()

@@ -36,14 +36,20 @@ def test_validation_is_averaged_where_all_seeds_are(folder: Path) -> None:
 
 
 def test_early_loss_is_averaged_over_stretches_of_the_first_fifth(folder: Path) -> None:
-    # 600 steps: the first fifth are 120, in 30 stretches of 4.
+    # 600 steps: the first fifth are 120, in 20 stretches of 6.
     lines = [{"kind": "train", "step": step, "loss": {"en": float(step)}} for step in range(1, 601)]
     for name in ("run000-0123abcd", "run001-0123abcd"):
         write_lines(folder, name, lines)
     curve = CurveBook(read_study(folder)).early_loss(mono("en"), "en")
     assert curve is not None
-    assert len(curve.steps) == 30
-    assert (curve.steps[0], curve.mean[0], curve.steps[-1], curve.mean[-1]) == (2, 2.5, 118, 118.5)
+    assert len(curve.steps) == 20
+    assert (curve.steps[0], curve.mean[0], curve.steps[-1], curve.mean[-1]) == (3, 3.5, 117, 117.5)
+
+
+def test_seeds_without_a_step_in_common_have_no_curve(folder: Path) -> None:
+    write_lines(folder, "run000-0123abcd", [{"kind": "train", "step": 1, "loss": {"en": 5.0}}])
+    write_lines(folder, "run001-0123abcd", [{"kind": "train", "step": 100, "loss": {"en": 5.0}}])
+    assert CurveBook(read_study(folder)).early_loss(mono("en"), "en") is None
 
 
 def test_no_metrics_no_curve(folder: Path) -> None:

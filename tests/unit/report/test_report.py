@@ -156,6 +156,15 @@ def test_a_study_where_nothing_has_run_yet(write_study: WriteStudy) -> None:
     assert "is not known: a seed with both runs, mixed and mono, is missing." in page
 
 
+def test_nothing_learned_no_bars_and_no_shares(write_study: WriteStudy) -> None:
+    names = {f"{mixture}_none_seed{seed}" for mixture in ("en", "sw", "en+sw") for seed in (1, 2)}
+    folder = write_study(treatments=("none",), seeds=(1, 2), stuck=names)
+    page = write_report(folder).read_text(encoding="utf-8")
+    assert not list(folder.glob("figures/interference*"))
+    assert not list(folder.glob("tables/recovered*"))
+    assert page.count("we cannot tell: not all runs behind it have left the unigram plateau") == 2
+
+
 def test_mono_runs_only(write_study: WriteStudy) -> None:
     folder = write_study(languages=("en",), mixtures=(), seeds=(1,))
     assert "No run trains two languages together" in write_report(folder).read_text(encoding="utf-8")

@@ -6,19 +6,20 @@ every mixture of a study that has the same seed, so that mono and joint runs are
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Int, Integer
 from torch import Tensor
 
 from detente.errors import ConfigError, DataError
 from detente.seeds import derive_seed, generator
 from detente.settings import BatchSettings
 
-Tokens = Int[np.ndarray, " tokens"]
+Tokens = Integer[np.ndarray, " _"]
+"""Unsigned ids of a stream, as the store maps them."""
 Blocks = Int[np.ndarray, "blocks block_length"]
 Positions = Int[np.ndarray, "blocks targets"]
 
@@ -60,8 +61,12 @@ class MaskedBatch:
 
     def to(self, device: torch.device) -> "MaskedBatch":
         """The same batch on another device."""
-        tensors = (t.to(device, non_blocking=True) for t in (self.tokens, self.positions, self.targets))
-        return MaskedBatch(self.language, *tensors, seed=self.seed)
+        return replace(
+            self,
+            tokens=self.tokens.to(device, non_blocking=True),
+            positions=self.positions.to(device, non_blocking=True),
+            targets=self.targets.to(device, non_blocking=True),
+        )
 
 
 class BlockStream:
@@ -200,7 +205,7 @@ class TrainBatches:
     def epochs(self, steps: int) -> dict[str, float]:
         """How often each language's training text is seen in so many steps."""
         drawn = self.draws.counts(steps * self.accumulation)
-        return {l: n * self.settings.blocks / self._train[l].blocks_in_epoch for l, n in drawn.items()}
+        return {label: n * self.settings.blocks / self._train[label].blocks_in_epoch for label, n in drawn.items()}
 
     def _streams(self, tokens: Mapping[str, Tokens], split: str) -> dict[str, BlockStream]:
         length = self.settings.block_length
@@ -246,7 +251,8 @@ def evaluation_batches(
         order = _target_order(blocks, special, random)
         for number in range(passes):
             arrays = _mask_at(blocks, _nth_targets(order, number, settings.mask_rate), special, random)
-            yield MaskedBatch(language, *(torch.from_numpy(array) for array in arrays), seed=0)
+            masked, positions, targets = (torch.from_numpy(array) for array in arrays)
+            yield MaskedBatch(language, masked, positions, targets, seed=0)
 
 
 def mask_blocks(

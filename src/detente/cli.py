@@ -32,7 +32,9 @@ Folder = Annotated[
     Path | None, typer.Option(help="Where everything is written; `studies/NAME` when not given.", show_default=False)
 ]
 Workers = Annotated[int | None, typer.Option(help="Processes; one a core when not given.", show_default=False)]
-Engine = Annotated[str, typer.Option(help="`local`: one run after another. `processes`: several at a time, threads divided.")]
+Engine = Annotated[
+    str, typer.Option(help="`local`: one run after another. `processes`: several at a time, threads divided.")
+]
 
 
 @app.command()
@@ -62,7 +64,9 @@ def prepare(study_file: StudyFile, overrides: Overrides = [], folder: Folder = N
 @app.command()
 def pretrain(
     study_file: StudyFile,
-    run: Annotated[str, typer.Option(help="Name of the run, as `--dry-run` lists it, or MIXTURE/TREATMENT (first seed).")],
+    run: Annotated[
+        str, typer.Option(help="Name of the run, as `--dry-run` lists it, or MIXTURE/TREATMENT (first seed).")
+    ],
     overrides: Overrides = [],  # noqa: B006
     folder: Folder = None,
 ) -> None:
@@ -169,12 +173,23 @@ def _show_plan(settings: "StudySettings", folder: Path) -> None:
     runs = plan_runs(settings)
     estimates = estimate_runs(runs, settings.vocabulary.size)
     rows = [
-        [run.name, f"{e.shared:,}", f"{e.specific:,}", f"{run.settings.training.steps:,}", f"{e.tokens:,}", _duration(e.seconds)]
+        [
+            run.name,
+            f"{e.shared:,}",
+            f"{e.specific:,}",
+            f"{run.settings.training.steps:,}",
+            f"{e.tokens:,}",
+            _duration(e.seconds),
+        ]
         for run, e in zip(runs, estimates, strict=True)
     ]
-    rows.append(["all", "", "", "", f"{sum(e.tokens for e in estimates):,}", _duration(sum(e.seconds for e in estimates))])
+    rows.append(
+        ["all", "", "", "", f"{sum(e.tokens for e in estimates):,}", _duration(sum(e.seconds for e in estimates))]
+    )
     header = ["run", "shared", "per language", "steps", "tokens", "estimate"]
-    note = f"Would be written to {folder}. The estimate is for runs one after another, from a few steps on this machine."
+    note = (
+        f"Would be written to {folder}. The estimate is for runs one after another, from a few steps on this machine."
+    )
     print_table(console, f"{settings.name}: {len(runs)} runs", header, rows, note)
 
 
@@ -191,7 +206,9 @@ def _find_run(runs: "list[PlannedRun]", wanted: str) -> "PlannedRun":
     names = {run.name: run for run in runs}
     found = {**aliases, **short, **names}.get(wanted)
     if found is None:
-        raise ConfigError(f"--run {wanted}: there is no such run.{did_you_mean(wanted, [*names, *short])} `--dry-run` lists them.")
+        raise ConfigError(
+            f"--run {wanted}: there is no such run.{did_you_mean(wanted, [*names, *short])} `--dry-run` lists them."
+        )
     return found
 
 
@@ -201,7 +218,8 @@ def _report(folder: Path) -> None:
 
     page = write_report(folder)
     table = summary_table(folder)
-    print_table(console, table.title, table.header, table.rows, "\n".join(table.notes))
+    header, *rows = table.as_rows()
+    print_table(console, table.title, header, rows, "\n".join(table.notes))
     console.print(f"\nreport: {page}")
 
 

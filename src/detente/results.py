@@ -138,7 +138,7 @@ def write_atomic(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(beside, path)
+    beside.replace(path)
 
 
 def write_record(folder: Path, record: RunRecord) -> None:
@@ -156,10 +156,14 @@ def read_record(folder: Path) -> RunRecord:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         if values.get("version") != RECORD_VERSION:
-            raise RecordError(f"{path} has record version {values.get('version')}, this detente reads {RECORD_VERSION}.")
+            raise RecordError(
+                f"{path} has record version {values.get('version')}, this detente reads {RECORD_VERSION}."
+            )
         return RunRecord.model_validate(values)
     except FileNotFoundError:
-        raise RecordError(f"there is no {RECORD_FILE} in {folder}: the run has not ended yet, or this is no run.") from None
+        raise RecordError(
+            f"there is no {RECORD_FILE} in {folder}: the run has not ended yet, or this is no run."
+        ) from None
     except (ValueError, AttributeError, ValidationError) as error:
         problem = " ".join(str(error).split())[:200]
         raise RecordError(f"{path} is damaged ({problem}). Delete it and run the study again.") from None
@@ -173,7 +177,7 @@ def read_records(study_folder: Path) -> list[RunRecord]:
 def read_metrics(run_folder: Path) -> Iterator[dict[str, Any]]:
     """The lines of `metrics.jsonl`, in order. A last line cut short by a crash is left out.
 
-    A training line: {"kind": "train", "step", "loss": {label: nats}, "gradient_norm", "learning_rate", "seconds", "tokens"}.
+    A training line: {"kind": "train", "step", "loss": {label: nats}, "gradient_norm", "learning_rate", "tokens"}.
     A validation line: {"kind": "validation", "step", "loss": {label: nats}, "bits_per_character": {label: bits}}.
     """
     path = run_folder / METRICS_FILE

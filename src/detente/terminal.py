@@ -35,7 +35,9 @@ class ProgressView:
         self._bars.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._bars.stop()
 
     def start_whole(self, description: str, total: int) -> None:
@@ -73,14 +75,18 @@ class ProgressView:
             if not self.console.is_terminal and time.monotonic() - self._last_line > LOG_EVERY_SECONDS:
                 self._last_line = time.monotonic()
                 left = (total - done) * (time.monotonic() - begun) / done
-                self.console.print(f"{description}: step {done}/{total}, {speed:,.0f} tokens/s, loss {loss}, {left:.0f} s left")
+                self.console.print(
+                    f"{description}: step {done}/{total}, {speed:,.0f} tokens/s, loss {loss}, {left:.0f} s left"
+                )
             if done == total:
                 self._bars.remove_task(task)
 
         return show
 
 
-def print_table(console: Console, title: str, header: Sequence[str], rows: Sequence[Sequence[str]], notes: str = "") -> None:
+def print_table(
+    console: Console, title: str, header: Sequence[str], rows: Sequence[Sequence[str]], notes: str = ""
+) -> None:
     """A table, numbers to the right."""
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
     for i, name in enumerate(header):

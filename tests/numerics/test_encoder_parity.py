@@ -11,7 +11,14 @@ VOCABULARY, LENGTH, LANGUAGES = 211, 24, 3
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
 
 SHAPE = EncoderSettings(
-    variant="xlm", layers=3, width=48, heads=4, feed_forward_width=192, dropout=0.1, attention_dropout=0.1, language_embedding=True
+    variant="xlm",
+    layers=3,
+    width=48,
+    heads=4,
+    feed_forward_width=192,
+    dropout=0.1,
+    attention_dropout=0.1,
+    language_embedding=True,
 )
 
 

@@ -117,7 +117,7 @@ def test_special_tokens_are_never_targets(seed: int, rate: float, special_share:
 
 
 def test_probabilities_follow_the_temperature() -> None:
-    sizes = {"en": np.zeros(900), "te": np.zeros(100)}
+    sizes = {"en": np.zeros(900, dtype=np.uint16), "te": np.zeros(100, dtype=np.uint16)}
     assert sampling_probabilities(sizes, 1.0) == pytest.approx((0.9, 0.1))
     assert sampling_probabilities(sizes, 2.0) == pytest.approx((0.75, 0.25))
     assert sampling_probabilities(sizes, 1e9) == pytest.approx((0.5, 0.5))
@@ -129,7 +129,9 @@ def test_languages_are_drawn_with_their_probabilities() -> None:
     drawn = [draws[m] for m in range(number)]
     assert sum(language == "en" for language, _ in drawn) / number == pytest.approx(0.75, abs=0.02)
     for language in ("en", "te"):
-        assert [before for l, before in drawn if l == language] == list(range(draws.counts(number)[language]))
+        assert [before for drawn_one, before in drawn if drawn_one == language] == list(
+            range(draws.counts(number)[language])
+        )
 
 
 @pytest.mark.parametrize("languages", [("en", "te"), ("en", "te", "da")])

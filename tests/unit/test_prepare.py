@@ -19,11 +19,12 @@ LANGUAGES = ("en", "sw", "te")
 TELUGU = (
     "\u0c24\u0c46 \u0c32\u0c41\u0c17\u0c41 \u0c2d\u0c3e \u0c37\u0c32\u0c4b \u0c35\u0c4d\u0c30\u0c3e \u0c38\u0c3f\u0c28"
 )
-WORDS = {
-    "en": ["the", "a", "cat", "dog", "house", "tree", "sees", "finds", "loves", "large", "small", "red", "and", "or", "never", "often"],
-    "sw": ["paka", "mbwa", "nyumba", "mti", "anaona", "anapata", "anapenda", "kubwa", "dogo", "nyekundu", "na", "au", "kamwe", "mara"],
-    "te": TELUGU.split(),
+TEXTS = {
+    "en": "the a cat dog house tree sees finds loves large small red and or never often",
+    "sw": "paka mbwa nyumba mti anaona anapata anapenda kubwa dogo nyekundu na au kamwe mara",
+    "te": TELUGU,
 }
+WORDS = {label: text.split() for label, text in TEXTS.items()}
 
 
 def write_text(path: Path, label: str, *, records: int = 1500, seed: int = 1) -> None:

@@ -4,6 +4,7 @@ Legend: B blocks of text, T tokens, M positions asked for (T when none are named
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from detente.encoder.blocks import Block, PostNormBlock, PreNormBlock
 from detente.settings import EncoderSettings
 
-BLOCKS: dict[str, type[Block]] = {"xlm": PostNormBlock, "modern": PreNormBlock}
+BLOCKS: dict[str, Callable[[EncoderSettings, int], Block]] = {"xlm": PostNormBlock, "modern": PreNormBlock}
 
 
 class Encoder(nn.Module):
@@ -108,5 +109,3 @@ class Encoder(nn.Module):
                 nn.init.normal_(parameter, std=0.02 * scale, generator=generator)
             elif name.endswith("bias"):
                 nn.init.zeros_(parameter)
-
-

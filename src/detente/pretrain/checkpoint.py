@@ -171,7 +171,9 @@ def _copy_into(values: dict[str, Tensor], parameters: dict[str, torch.nn.Paramet
         name for name, value in values.items() if value.shape != parameters[name].shape
     )
     if differing:
-        raise CheckpointError(f"{folder} is of another model: `{differing[0]}` differs. Was the run made by other settings?")
+        raise CheckpointError(
+            f"{folder} is of another model: `{differing[0]}` differs. Was the run made by other settings?"
+        )
     with torch.no_grad():
         for name, value in values.items():
             parameters[name].copy_(value)

@@ -13,9 +13,7 @@ from detente.treatment import TreatedEncoder
 class PlainStep:
     """One AdamW update from the microbatches of a step."""
 
-    def __init__(
-        self, treated: TreatedEncoder, batches: TrainBatches, updater: Updater, device: torch.device
-    ) -> None:
+    def __init__(self, treated: TreatedEncoder, batches: TrainBatches, updater: Updater, device: torch.device) -> None:
         self.treated, self.batches, self.updater, self.device = treated, batches, updater, device
 
     def __call__(self, number: int) -> StepReport:

@@ -1,39 +1,29 @@
 """One pretraining run: settings and a data folder in, a run folder with its record out. The same call again is free or goes on."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
 
-from detente.batches import evaluation_batches
 from detente.encoder import Encoder
-from detente.errors import Interrupted, RecordError
+from detente.errors import CheckpointError, Interrupted, RecordError
 from detente.pretrain.checkpoint import load_checkpoint, save_checkpoint
 from detente.pretrain.data import RunData, fingerprint, train_batches
-from detente.pretrain.evaluate import evaluate
-from detente.pretrain.loop import train
+from detente.pretrain.loop import Observer, train
 from detente.pretrain.machine import choose_device, machine, now, peak_memory, versions
 from detente.pretrain.meta import MetaStep
 from detente.pretrain.observers import Checkpoints, Clock, MetricsLog, Progress, Validation
 from detente.pretrain.optimizer import Updater, build_optimizer
 from detente.pretrain.plain import PlainStep
+from detente.pretrain.scoring import Scorer
 from detente.pretrain.signals import StopRequest
 from detente.pretrain.step import Step, StepReport
-from detente.results import (
-    LanguageResult,
-    Parameters,
-    RunRecord,
-    Score,
-    read_metrics,
-    read_record,
-    write_atomic,
-    write_record,
-)
+from detente.results import RECORD_FILE, Parameters, RunRecord, read_record, write_atomic, write_record
 from detente.seeds import derive_seed
 from detente.settings import RunSettings
 from detente.treatment import TREATMENTS, TreatedEncoder, treat
+
 
 def build_model(settings: RunSettings, vocabulary_size: int) -> TreatedEncoder:
     """The treated encoder of a run at initialisation. Shared weights are the same under every treatment of a seed."""
@@ -64,19 +54,13 @@ def pretrain(settings: RunSettings, data_folder: Path, folder: Path, *, progress
     data = RunData.open(data_folder, settings.mixture)
     mark = fingerprint(settings, data)
     done = _finished(folder, mark)
-    if done is not None:
-        return done
-    run = _Run(settings, data, folder, mark)
-    return run.execute(progress)
+    return done or _Run(settings, data, folder, mark).execute(progress)
 
 
 def _finished(folder: Path, mark: str) -> RunRecord | None:
-    try:
-        record = read_record(folder)
-    except RecordError:
-        if (folder / "record.json").exists():
-            raise
+    if not (folder / RECORD_FILE).exists():
         return None
+    record = read_record(folder)
     if record.fingerprint != mark:
         raise RecordError(f"{folder} holds a run of other settings or data. Choose another folder, or delete it.")
     return record if record.status == "success" else None
@@ -85,20 +69,7 @@ def _finished(folder: Path, mark: str) -> RunRecord | None:
 def record_failure(settings: RunSettings, data_folder: Path, folder: Path, error: str) -> None:
     """Leave a record that says why a run failed. What it saved before stays, and the next try goes on from there."""
     data = RunData.open(data_folder, settings.mixture)
-    record = RunRecord(
-        name=settings.name,
-        fingerprint=fingerprint(settings, data),
-        status="failed",
-        error=error,
-        mixture=settings.mixture,
-        treatment=settings.treatment,
-        seed=settings.seed,
-        settings=settings.model_dump(mode="json"),
-        steps=0,
-        vocabulary=data.vocabulary.checksum,
-        finished=now(),
-    )
-    write_record(folder, record)
+    write_record(folder, _record(settings, data, fingerprint(settings, data), status="failed", error=error, steps=0))
 
 
 class _Run:
@@ -106,43 +77,55 @@ class _Run:
 
     def __init__(self, settings: RunSettings, data: RunData, folder: Path, mark: str) -> None:
         self.settings, self.data, self.folder, self.mark = settings, data, folder, mark
-        self.total_steps = settings.training.steps
         self.device = choose_device(settings.training.device)
         self.treated = _to_device(build_model(settings, data.vocabulary.size), self.device)
         self.optimizer = build_optimizer(self.treated, settings.training)
         self.batches = train_batches(settings, data)
-        self.checkpoints = folder / "checkpoints"
+        self.scorer = Scorer(settings, data, self.treated)
 
     def execute(self, progress: Progress | None) -> RunRecord:
         write_atomic(self.folder / "settings.yaml", yaml.safe_dump(self.settings.model_dump(mode="json")).encode())
-        state = load_checkpoint(self.checkpoints, self.treated, self.optimizer) or {"step": 0, "sittings": 0}
-        start = state["step"]
-        self.clock = Clock(state.get("train_seconds", 0.0), state.get("total_seconds", 0.0))
-        self.sittings = state["sittings"] + 1
+        state = self._resume()
+        start, last = state["step"], self.settings.training.steps
         log = MetricsLog(self.folder, start=start)
-        last = self.total_steps
-        training = self.settings.training
-        observers = [self.clock, log, Validation(self._validate, log, every=training.validate_every, last=last)]
-        if progress is not None:
-            observers.append(lambda done, report: progress(done, last, report))
-        saver = Checkpoints(self._save, every=training.checkpoint_every, last=last)
+        saver = Checkpoints(self._save, every=self.settings.training.checkpoint_every, last=last)
         try:
             with StopRequest() as stop:
+                observers = self._observers(log, progress)
                 train(self._step(), start=start, stop=last, observers=observers, saver=saver, stop_request=stop)
         except Interrupted as interruption:
-            write_record(self.folder, self._record("interrupted", interruption.step, error=str(interruption)))
+            self._write("interrupted", interruption.step, error=str(interruption))
             raise
         finally:
             log.close()
-        record = self._record("success", last, languages=self._language_results())
-        write_record(self.folder, record)
-        return record
+        return self._write("success", last, languages=self.scorer.language_results(self.batches, self.folder))
+
+    def _resume(self) -> dict[str, Any]:
+        """The newest checkpoint's state, its weights and moments put in place; a fresh one at the start."""
+        state = load_checkpoint(self.folder / "checkpoints", self.treated, self.optimizer)
+        state = state or {"step": 0, "sittings": 0, "fingerprint": self.mark}
+        if state["fingerprint"] != self.mark:
+            raise CheckpointError(
+                f"{self.folder} holds checkpoints of another run. Delete the folder to start it anew."
+            )
+        self.clock = Clock(state.get("train_seconds", 0.0), state.get("total_seconds", 0.0))
+        self.sittings = state["sittings"] + 1
+        return state
+
+    def _observers(self, log: MetricsLog, progress: Progress | None) -> list[Observer]:
+        training = self.settings.training
+        last = training.steps
+        validation = Validation(self.scorer.validation, log, every=training.validate_every, last=last)
+        told = [] if progress is None else [lambda done, report: progress(done, last, report)]
+        return [self.clock, log, validation, *told]
 
     def _step(self) -> Step:
-        updater = Updater(self.optimizer, self.settings.training, self.total_steps)
+        training = self.settings.training
+        updater = Updater(self.optimizer, training, training.steps)
         self.treated.encoder.train()
         parts = (self.treated, self.batches, updater, self.device)
-        step: Step = MetaStep(*parts, self.settings.meta) if self.settings.treatment == "meta-adapter" else PlainStep(*parts)
+        is_meta = self.settings.treatment == "meta-adapter"
+        step: Step = MetaStep(*parts, self.settings.meta) if is_meta else PlainStep(*parts)
 
         def timed(number: int) -> StepReport:
             self.clock.start_step()
@@ -158,75 +141,43 @@ class _Run:
             "total_seconds": self.clock.total_seconds,
         }
         keep = self.settings.training.keep_checkpoints
-        save_checkpoint(self.checkpoints, done, self.treated, self.optimizer, state, keep=keep)
+        save_checkpoint(self.folder / "checkpoints", done, self.treated, self.optimizer, state, keep=keep)
 
-    def _validate(self) -> Mapping[str, Score]:
-        blocks = self.settings.training.validation_blocks
-        return {label: self._score(label, "validation", blocks) for label in self.settings.mixture}
-
-    def _final_scores(self, split: str) -> dict[str, Score]:
-        blocks = self.settings.training.test_blocks
-        return {label: self._score(label, split, blocks, every_token=True) for label in self.settings.mixture}
-
-    def _score(self, label: str, split: str, max_blocks: int, *, every_token: bool = False) -> Score:
-        tokens = self.data.store.tokens(label, split)
-        batches = evaluation_batches(
-            tokens,
-            label,
-            split,
-            self.settings.batches,
-            self.data.special,
-            max_blocks=max_blocks,
-            every_token=every_token,
-        )
-        counts = self.data.store.manifest(label).splits[split]
-        return evaluate(
-            self.treated, batches, tokens_per_character=counts.tokens_per_character, precision=self.settings.training.precision
-        )
-
-    def _language_results(self) -> dict[str, LanguageResult]:
-        training = self.settings.training
-        test, validation = self._final_scores("test"), self._final_scores("validation")
-        drawn = self.batches.draws.counts(self.total_steps * training.accumulation)
-        epochs = self.batches.epochs(self.total_steps)
-        early = early_losses(self.folder, self.total_steps)
-        return {
-            label: LanguageResult(
-                test=test[label],
-                validation=validation[label],
-                baseline=self.data.store.manifest(label).baseline,
-                early_loss=early[label],
-                blocks_seen=drawn[label] * self.settings.batches.blocks,
-                epochs=epochs[label],
-                data=self.data.checksum(label),
-            )
-            for label in self.settings.mixture
-        }
-
-    def _record(self, status: str, steps: int, **values: Any) -> RunRecord:
+    def _write(self, status: str, steps: int, **values: Any) -> RunRecord:
         shared, specific = self.treated.count()
-        tokens = steps * self.settings.training.accumulation * self.settings.batches.blocks
-        return RunRecord(
-            name=self.settings.name,
-            fingerprint=self.mark,
-            status=status,  # type: ignore[arg-type]
-            mixture=self.settings.mixture,
-            treatment=self.settings.treatment,
-            seed=self.settings.seed,
-            settings=self.settings.model_dump(mode="json"),
+        batches, accumulation = self.settings.batches, self.settings.training.accumulation
+        record = _record(
+            self.settings,
+            self.data,
+            self.mark,
+            status=status,
             steps=steps,
             parameters=Parameters(shared=shared, specific=specific),
-            vocabulary=self.data.vocabulary.checksum,
-            tokens=tokens * self.settings.batches.block_length,
+            tokens=steps * accumulation * batches.blocks * batches.block_length,
             train_seconds=round(self.clock.train_seconds, 3),
             total_seconds=round(self.clock.total_seconds, 3),
             peak_memory_bytes=peak_memory(self.device),
             sittings=self.sittings,
-            finished=now(),
-            versions=versions(),
             machine=machine(self.device),
             **values,
         )
+        write_record(self.folder, record)
+        return record
+
+
+def _record(settings: RunSettings, data: RunData, mark: str, **values: Any) -> RunRecord:
+    return RunRecord(
+        name=settings.name,
+        fingerprint=mark,
+        mixture=settings.mixture,
+        treatment=settings.treatment,
+        seed=settings.seed,
+        settings=settings.model_dump(mode="json"),
+        vocabulary=data.vocabulary.checksum,
+        finished=now(),
+        versions=versions(),
+        **values,
+    )
 
 
 def _to_device(treated: TreatedEncoder, device: torch.device) -> TreatedEncoder:
@@ -235,14 +186,3 @@ def _to_device(treated: TreatedEncoder, device: torch.device) -> TreatedEncoder:
         for parameter in phi.values():
             parameter.data = parameter.data.to(device)
     return treated
-
-
-def early_losses(folder: Path, total_steps: int) -> dict[str, float]:
-    """Mean training loss per language over the first fifth of the steps (all of them for a language first seen later)."""
-    seen: dict[str, list[tuple[int, float]]] = {}
-    for line in read_metrics(folder):
-        for label, loss in line["loss"].items() if line["kind"] == "train" else ():
-            seen.setdefault(label, []).append((line["step"], loss))
-    early = {label: [loss for step, loss in losses if step <= total_steps / 5] for label, losses in seen.items()}
-    chosen = {label: early[label] or [loss for _, loss in losses] for label, losses in seen.items()}
-    return {label: sum(losses) / len(losses) for label, losses in chosen.items()}

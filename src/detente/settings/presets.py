@@ -6,14 +6,15 @@ PRESETS: dict[str, dict[str, Any]] = {
     # Demo and tests: seconds a run on two cores.
     "tiny": {
         "vocabulary": {"size": 800},
-        "encoder": {"layers": 2, "width": 96, "heads": 4, "feed_forward_width": 256, "dropout": 0.0},
+        "encoder": {"layers": 2, "width": 64, "heads": 4, "feed_forward_width": 172, "dropout": 0.0},
         "batches": {"block_length": 32, "blocks": 32},
         "training": {
-            "steps": 400,
-            "learning_rate": 3e-3,
-            "warmup_steps": 50,
-            "validate_every": 50,
-            "checkpoint_every": 400,
+            "steps": 600,
+            "learning_rate": 4e-3,
+            "warmup_steps": 200,
+            "betas": [0.9, 0.95],
+            "validate_every": 100,
+            "checkpoint_every": 600,
         },
     },
     # Two cores, some minutes a run.

@@ -110,7 +110,7 @@ class VocabularySettings(Settings):
     """A ready tokenizer instead: `tokenizer.json`, or a folder that holds one. Relative to the study file."""
     temperature: PositiveFloat = 2.0
     """Languages are drawn with (share of characters)^(1/temperature) for the vocabulary's training text."""
-    characters: PositiveInt = 200_000_000
+    characters: PositiveInt = 50_000_000
     """At most so many characters are read for training it, over all languages."""
 
 

@@ -73,4 +73,3 @@ def _run(study: StudySettings, mixture: tuple[str, ...], treatment: TreatmentNam
         vocabulary=vocabulary_name(study, mixture),
         drawn_evenly=by_examples,
     )
-

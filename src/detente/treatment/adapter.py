@@ -1,6 +1,6 @@
 """Bottleneck adapters after attention and after feed-forward, owned by each language or shared by all."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +11,7 @@ from detente.encoder import Encoder
 from detente.settings import AdapterSettings
 
 SLOTS = ("attention_adapter", "feed_forward_adapter")
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu}
 
 
 class Adapter(nn.Module):
@@ -23,7 +24,7 @@ class Adapter(nn.Module):
         super().__init__()
         self.down = nn.Linear(width, bottleneck)
         self.up = nn.Linear(bottleneck, width)
-        self.activation = {"relu": F.relu, "gelu": F.gelu}[activation]
+        self.activation = ACTIVATIONS[activation]
         nn.init.normal_(self.down.weight, std=width**-0.5, generator=generator)
         for zero in (self.down.bias, self.up.weight, self.up.bias):
             nn.init.zeros_(zero)

@@ -90,7 +90,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path: Path, 
 def test_when_all_are_damaged_it_says_so(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, 1, *make(), {})
     (tmp_path / "step-1" / checkpoint.WEIGHTS).write_bytes(b"")
-    with pytest.warns(UserWarning), pytest.raises(CheckpointError, match="every checkpoint in .* is damaged"):
+    with pytest.warns(UserWarning), pytest.raises(CheckpointError, match=r"every checkpoint in .* is damaged"):
         load_checkpoint(tmp_path, *make())
     with pytest.raises(CheckpointError, match="no undamaged checkpoint"):
         newest_checkpoint(tmp_path)

@@ -15,7 +15,13 @@ VARIANTS = ("xlm", "modern")
 
 def make_encoder(variant: str) -> Encoder:
     settings = EncoderSettings(
-        variant=variant, layers=LAYERS, width=WIDTH, heads=2, feed_forward_width=INNER, language_embedding=True, dropout=0.0
+        variant=variant,
+        layers=LAYERS,
+        width=WIDTH,
+        heads=2,
+        feed_forward_width=INNER,
+        language_embedding=True,
+        dropout=0.0,
     )
     return Encoder(settings, VOCABULARY, block_length=LENGTH, num_languages=len(LANGUAGES), seed=1)
 

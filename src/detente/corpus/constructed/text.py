@@ -12,7 +12,9 @@ from detente.settings.schema import ConstructedSettings
 
 def generate_text(settings: ConstructedSettings) -> Iterator[str]:
     """One sentence a line, decided by the settings alone; more sentences continue the same text."""
-    narrator = Narrator(build_world(settings.meaning_seed), stable_random("text", settings.meaning_seed, settings.text_seed))
+    narrator = Narrator(
+        build_world(settings.meaning_seed), stable_random("text", settings.meaning_seed, settings.text_seed)
+    )
     speaker = Speaker(settings)
     for sentence in islice(narrator.sentences(), settings.sentences):
         yield speaker.text(sentence)

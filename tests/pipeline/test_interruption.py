@@ -1,0 +1,104 @@
+"""Killed or interrupted in the middle and started again, a run ends with the same bits as an unbroken one."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from detente.pretrain.checkpoint import OPTIMIZER, WEIGHTS, newest_checkpoint
+from detente.results import METRICS_FILE, read_record
+
+LONG = {"steps": 400, "warmup_steps": 4, "validate_every": 50, "checkpoint_every": 20, "learning_rate": 1e-3}
+WAIT_SECONDS = 120
+
+
+def the_run(study_folder: Path, name: str) -> Path:
+    (folder,) = study_folder.glob(f"runs/{name}-*")
+    return folder
+
+
+def result(run: Path) -> tuple[bytes, bytes, bytes]:
+    checkpoint = newest_checkpoint(run / "checkpoints")
+    return (checkpoint / WEIGHTS).read_bytes(), (checkpoint / OPTIMIZER).read_bytes(), (run / METRICS_FILE).read_bytes()
+
+
+def wait_for_steps(process: subprocess.Popen[str], study_folder: Path, steps: int) -> None:
+    """Until some run has logged so many lines."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        logs = study_folder.glob(f"runs/*/{METRICS_FILE}")
+        if any(log.read_bytes().count(b"\n") >= steps for log in logs):
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"the run did not get there: {process.communicate()}")
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+    _, errors = process.communicate(timeout=WAIT_SECONDS)
+    return process.returncode, errors
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return {"folder": tmp_path_factory.mktemp("unbroken")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("treatment", ["none", "meta-adapter"])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_the_same_bits_after_a_signal(
+    treatment: str, number: signal.Signals, study_file, start_detente, tmp_path: Path, unbroken: dict[str, Path]
+) -> None:
+    study = study_file(training=LONG)
+    arguments = ("pretrain", study, "--run", f"joint/{treatment}", "--folder")
+    code, errors = finish(start_detente(*arguments, unbroken["folder"]))
+    assert code == 0, errors
+
+    broken = tmp_path / "broken"
+    process = start_detente(*arguments, broken)
+    wait_for_steps(process, broken, 70)
+    process.send_signal(number)
+    code, errors = finish(process)
+    run = the_run(broken, f"te+en_{treatment}_seed1")
+    if number == signal.SIGKILL:
+        assert code == -signal.SIGKILL
+        assert not (run / "record.json").exists()
+    else:
+        assert code == 128 + number
+        assert errors.startswith("detente: interrupted after step ")
+        assert read_record(run).status == "interrupted"
+
+    code, errors = finish(start_detente(*arguments, broken))
+    assert code == 0, errors
+    record = read_record(run)
+    assert (record.status, record.sittings) == ("success", 2)
+    reference = the_run(unbroken["folder"], f"te+en_{treatment}_seed1")
+    assert result(run) == result(reference)
+    assert record.languages == read_record(reference).languages
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("to_group", [True, False])
+def test_interrupted_processes_save_and_go_on(to_group: bool, study_file, start_detente, tmp_path: Path) -> None:
+    """Ctrl-C in a terminal reaches all processes; a scheduler's SIGTERM only the first."""
+    study = study_file(training={**LONG, "steps": 2000}, mixtures=["mono"])
+    broken = tmp_path / "broken"
+    arguments = ("study", study, "--folder", broken, "--engine", "processes", "--workers", "2")
+    process = start_detente(*arguments)
+    wait_for_steps(process, broken, 100)
+    if to_group:
+        os.killpg(process.pid, signal.SIGINT)
+    else:
+        process.send_signal(signal.SIGTERM)
+    code, errors = finish(process)
+    assert code == 128 + (signal.SIGINT if to_group else signal.SIGTERM), errors
+    assert "Traceback" not in errors
+    begun = [path.parent for path in broken.glob(f"runs/*/{METRICS_FILE}")]
+    assert begun
+    assert {read_record(run).status for run in begun} == {"interrupted"}
+    code, errors = finish(start_detente(*arguments))
+    assert code == 0, errors
+    assert {read_record(run).status for run in begun} == {"success"}

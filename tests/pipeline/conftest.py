@@ -60,7 +60,7 @@ def study_file(tmp_path: Path, study_values: Values) -> Callable[..., Path]:
 
     def write(**changes: object) -> Path:
         path = tmp_path / "study.yaml"
-        path.write_text(yaml.safe_dump(study_values(**changes)), encoding="utf-8")
+        path.write_text(yaml.safe_dump(study_values(**changes), sort_keys=False), encoding="utf-8")
         return path
 
     return write

@@ -111,15 +111,17 @@ def _problem(location: tuple[int | str, ...], message: str, kind: str, found: ob
 
 
 def _suggest_setting(location: tuple[int | str, ...]) -> str:
-    """The nearest setting in the same group; else the nearest of all, since people misplace them too."""
+    """A setting of that name elsewhere, since people misplace them; else the nearest in the group, or of all."""
     *group, wrong = [str(part) for part in location]
     names = list(setting_names(StudySettings))
     siblings = [n for n in names if n.split(".")[:-1] == _with_label_wildcard(group)]
     near = difflib.get_close_matches(str(wrong), [n.split(".")[-1] for n in siblings], n=1)
+    elsewhere = [n for n in names if n.split(".")[-1] == wrong]
+    if elsewhere:
+        return f" Did you mean `{elsewhere[0]}`?"
     if near:
         return f" Did you mean `{'.'.join([*group, near[0]])}`?"
-    elsewhere = [n for n in names if n.split(".")[-1] == wrong]
-    return f" Did you mean `{elsewhere[0]}`?" if elsewhere else did_you_mean(".".join([*group, str(wrong)]), names)
+    return did_you_mean(".".join([*group, str(wrong)]), names)
 
 
 def _with_label_wildcard(group: list[str]) -> list[str]:

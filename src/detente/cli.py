@@ -22,7 +22,8 @@ app = typer.Typer(
     add_completion=True,
     pretty_exceptions_enable=False,
 )
-console = Console()
+# Without a terminal, a file say, lines may be long: tables must not be cut.
+console = Console(width=None if sys.stdout.isatty() else 120)
 
 StudyFile = Annotated[Path, typer.Argument(help="The study file (YAML).", show_default=False)]
 Overrides = Annotated[
@@ -190,7 +191,7 @@ def _show_plan(settings: "StudySettings", folder: Path) -> None:
     note = (
         f"Would be written to {folder}. The estimate is for runs one after another, from a few steps on this machine."
     )
-    print_table(console, f"{settings.name}: {len(runs)} runs", header, rows, note)
+    print_table(console, f"{settings.name}: {len(runs)} runs", header, rows, [note])
 
 
 def _duration(seconds: float) -> str:
@@ -219,7 +220,7 @@ def _report(folder: Path) -> None:
     page = write_report(folder)
     table = summary_table(folder)
     header, *rows = table.as_rows()
-    print_table(console, table.title, header, rows, "\n".join(table.notes))
+    print_table(console, table.title, header, rows, [table.caption, *table.notes])
     console.print(f"\nreport: {page}")
 
 

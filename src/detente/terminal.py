@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -85,14 +86,18 @@ class ProgressView:
 
 
 def print_table(
-    console: Console, title: str, header: Sequence[str], rows: Sequence[Sequence[str]], notes: str = ""
+    console: Console, title: str, header: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str] = ()
 ) -> None:
-    """A table, numbers to the right."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
-    for i, name in enumerate(header):
-        table.add_column(name, justify="left" if i == 0 else "right", no_wrap=i == 0)
+    """A table, numbers to the right; a column without an entry is left out, a group is named once."""
+    filled = [i for i, _ in enumerate(header) if any(row[i] for row in rows)]
+    table = Table(title=escape(title), title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for i in filled:
+        is_name = not any(character.isdigit() for row in rows for character in row[i][-3:]) or i == 0
+        table.add_column(escape(header[i]), justify="left" if is_name else "right", no_wrap=True)
+    before = ""
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(escape("" if i == 0 and row[i] == before else row[i]) for i in filled))
+        before = row[0]
     console.print(table)
-    if notes:
-        console.print(notes, style="dim", highlight=False)
+    for note in notes:
+        console.print(escape(note), style="dim", highlight=False)

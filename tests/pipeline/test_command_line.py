@@ -100,7 +100,10 @@ BAD_STUDIES = [
     ({"encoder": {"width": 30, "heads": 4}}, "`encoder`: `width` 30 is not a multiple of `heads` 4"),
     ({"splits": {"test": 0.4, "validation": 0.4, "meta": 0.3}}, "leave at least a tenth for training"),
     ({"splits": {"meta": 0}}, "`splits.meta` is 0, but the `meta-adapter` treatment needs held-out text"),
-    ({"budget": "examples", "batches": {"temperature": 2}}, "`batches.temperature` has no effect with `budget: examples`"),
+    (
+        {"budget": "examples", "batches": {"temperature": 2}},
+        "`batches.temperature` has no effect with `budget: examples`",
+    ),
     ({"name": "../x"}, "`name`"),
     ({"vocabulary": {"size": 100_000}}, "vocabulary"),
     ({"batches": {"block_length": 4000}}, "batch"),
@@ -172,7 +175,10 @@ def test_bad_arguments(detente: Run, study_file, tmp_path: Path) -> None:
     study = study_file()
     cases = [
         (("study", study, "--set", "training.steps"), "--set training.steps: write it as name=value"),
-        (("study", study, "--engine", "cloud", "--folder", tmp_path / "out"), "--engine cloud: choose `local` or `processes`"),
+        (
+            ("study", study, "--engine", "cloud", "--folder", tmp_path / "out"),
+            "--engine cloud: choose `local` or `processes`",
+        ),
         (("pretrain", study, "--run", "te+en/adaptor"), "--run te+en/adaptor: there is no such run."),
         (("report", tmp_path / "nothing"), "nothing"),
     ]
@@ -194,6 +200,8 @@ def test_help_costs_little_beside_python_itself() -> None:
         subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
         return time.perf_counter() - begun
 
-    pairs = [(seconds("-m", "detente", "--help"), seconds("-c", "import typer, rich.progress, rich.table")) for _ in range(3)]
+    pairs = [
+        (seconds("-m", "detente", "--help"), seconds("-c", "import typer, rich.progress, rich.table")) for _ in range(3)
+    ]
     ours, theirs = (min(times) for times in zip(*pairs, strict=True))
     assert ours < 3 * theirs

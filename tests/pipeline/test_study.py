@@ -75,7 +75,9 @@ def test_asking_again_does_nothing(study_values, finished: Path, monkeypatch: py
 
 def test_another_seed_is_added_to_what_is_there(study_values, finished: Path) -> None:
     outcomes = run_study(study_from_mapping(study_values(mixtures=["mono"], seeds=[1, 3])), finished)
-    assert [outcome.run.name for outcome in outcomes] == [f"{label}_none_seed{s}" for s in (1, 3) for label in ("te", "en")]
+    assert [outcome.run.name for outcome in outcomes] == [
+        f"{label}_none_seed{s}" for s in (1, 3) for label in ("te", "en")
+    ]
     assert len(read_records(finished)) == 2 * (2 + len(TREATMENTS)) + 2
 
 
@@ -151,7 +153,9 @@ def test_a_loss_that_explodes_names_step_and_language(study: StudySettings, tmp_
 def test_pretraining_does_not_learn_the_test_split(finished: Path) -> None:
     """The splits of a language share no record."""
     corpus = finished / "data" / "corpus" / "te"
-    splits = [set((corpus / f"{name}.txt").read_text(encoding="utf-8").splitlines()) for name in ("train", "meta", "test")]
+    splits = [
+        set((corpus / f"{name}.txt").read_text(encoding="utf-8").splitlines()) for name in ("train", "meta", "test")
+    ]
     assert all(splits)
     assert splits[0].isdisjoint(splits[1] | splits[2])
     assert splits[1].isdisjoint(splits[2])

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from detente.report import numbers
 from detente.report.inventory import Run, Study, System
-from detente.report.measures import BITS, PERPLEXITY
+from detente.report.measures import BITS, EARLY_LOSS, PERPLEXITY
 from detente.report.statistics import estimate
 from detente.report.tables import (
     Cell,
@@ -39,12 +39,13 @@ COSTS: tuple[tuple[str, Callable[[Run], float], Callable[[float], str]], ...] = 
 
 def summary(study: Study) -> Table:
     """One block a language, whatever their number, so that it fits a terminal."""
-    titles = ("bits per character", "perplexity", "interference", "verdict", "recovered", "seeds")
+    titles = ("bits per character", "perplexity", "interference", "verdict", "recovered", "early loss", "seeds")
     columns = tuple(Column(title, is_text=title == "verdict") for title in titles)
     rows = [row for language in study.languages for row in _summary_rows(study, language)]
     caption = (
         "Test split; mean over seeds and 95 % interval. Interference: bits per character in the mixture minus mono, "
-        "paired by seed; above zero the mixture hurts. Recovered: share of it that a treatment takes away."
+        "paired by seed; above zero the mixture hurts. Recovered: share of it that a treatment takes away. Early loss: mean "
+        "training loss over the first fifth of the steps, in nats."
     )
     return Table("summary", "Summary", caption, "language", columns, tuple(rows), notes_for(rows))
 
@@ -105,13 +106,15 @@ def _summary_row(study: Study, language: str, line: Line) -> Row:
         compared,
         Cell(compared.word or ""),
         recovered_cell(study, system, language),
+        value_cell(study, EARLY_LOSS, system, language),
         seeds_cell(study, [bits_cell], [system]),
     )
-    return Row(language, "mono" if system.is_mono else full_name(system), cells)
+    needs_mixture = len(study.mixtures) > 1 and not system.is_mono
+    return Row(language, full_name(system) if needs_mixture else line.label, cells)
 
 
 def _count_row(language: str, place: int, rows: Sequence[Row]) -> Row:
-    return Row(language, rows[0].label, (*(row.cells[place] for row in rows), Cell(), Cell(), Cell(), Cell()))
+    return Row(language, rows[0].label, (*(row.cells[place] for row in rows), *([Cell()] * 5)))
 
 
 def _seen_cells(study: Study, line: Line) -> list[Cell]:

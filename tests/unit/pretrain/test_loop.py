@@ -52,7 +52,10 @@ def test_a_signal_lets_the_step_end_and_saves(number: signal.Signals) -> None:
         return REPORT
 
     before = signal.getsignal(number)
-    with pytest.raises(Interrupted, match="interrupted after step 4; the state is saved") as caught, StopRequest() as stop:
+    with (
+        pytest.raises(Interrupted, match="interrupted after step 4; the state is saved") as caught,
+        StopRequest() as stop,
+    ):
         run(calls, stop, step)
     assert calls == ["step 3", "seen 4", "saver 4", "save 4"]
     assert caught.value.signal_number == number

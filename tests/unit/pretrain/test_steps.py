@@ -57,7 +57,9 @@ def owner(name: str) -> str:
     return kind if kind == "shared" else rest.split("/", 1)[0]
 
 
-@pytest.mark.parametrize("make_step", [PlainStep, lambda *parts: MetaStep(*parts, MetaSettings())], ids=["plain", "meta"])
+@pytest.mark.parametrize(
+    "make_step", [PlainStep, lambda *parts: MetaStep(*parts, MetaSettings())], ids=["plain", "meta"]
+)
 def test_only_theta_and_the_languages_own_phi_move(make_step: Callable) -> None:
     treated, batches = make_treated(), make_batches()
     step = make_step(treated, batches, make_updater(treated), CPU)

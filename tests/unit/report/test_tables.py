@@ -111,17 +111,25 @@ def test_several_vocabularies(write_study: WriteStudy) -> None:
 
 def test_summary_has_a_block_a_language(write_study: WriteStudy) -> None:
     rows = texts(summary_table(write_study(**SMALL)).as_rows())
-    assert rows[0][2:] == ["bits per character", "perplexity", "interference", "verdict", "recovered", "seeds"]
+    assert rows[0][2:] == [
+        "bits per character",
+        "perplexity",
+        "interference",
+        "verdict",
+        "recovered",
+        "early loss",
+        "seeds",
+    ]
     assert [row[:2] for row in rows[1:7]] == [
         ["en", "mono"],
-        ["en", "en+sw untreated"],
-        ["en", "en+sw + ffn"],
+        ["en", "untreated"],
+        ["en", "+ ffn"],
         ["en", "unigram"],
         ["en", "bigram"],
         ["sw", "mono"],
     ]
     english = rows[3]
-    assert english[4:] == ["+0.020 +- 0.000", "hurt", "75\N{NO-BREAK SPACE}% [75, 75]", "3"]
+    assert english[4:] == ["+0.020 +- 0.000", "hurt", "75\N{NO-BREAK SPACE}% [75, 75]", "5.881 +- 0.000", "3"]
 
 
 def test_summary_agrees_with_the_other_tables(make_study: MakeStudy) -> None:

@@ -27,6 +27,8 @@ IGNORED = -100
 """Target of a position that was picked only to keep the shape: cross-entropy's default `ignore_index`."""
 
 DRAWS_AT_ONCE = 4096
+EVALUATED_AT_ONCE = 32
+"""Blocks; a constant, so that the masks of an evaluation do not depend on the training batch."""
 
 
 @dataclass(frozen=True)
@@ -244,8 +246,8 @@ def evaluation_batches(
             f"`splits.{split}`, or lower `batches.block_length`."
         )
     passes = math.ceil(length / num_targets(length, settings.mask_rate)) if every_token else 1
-    for first in range(0, count, settings.blocks):
-        rows = min(settings.blocks, count - first)
+    for first in range(0, count, EVALUATED_AT_ONCE):
+        rows = min(EVALUATED_AT_ONCE, count - first)
         blocks = tokens[first * length : (first + rows) * length].reshape(rows, length).astype(np.int64)
         random = generator("evaluation", language, split, first)
         order = _target_order(blocks, special, random)

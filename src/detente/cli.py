@@ -3,12 +3,16 @@
 Slow libraries are imported where a verb needs them, so that `--help` answers at once.
 """
 
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from detente.errors import ConfigError, DetenteError, Interrupted, did_you_mean
 
@@ -32,7 +36,10 @@ Overrides = Annotated[
 Folder = Annotated[
     Path | None, typer.Option(help="Where everything is written; `studies/NAME` when not given.", show_default=False)
 ]
-Workers = Annotated[int | None, typer.Option(help="Processes; one a core when not given.", show_default=False)]
+Workers = Annotated[
+    int | None,
+    typer.Option(help="Runs at a time, with `processes`; one a core when not given.", min=1, show_default=False),
+]
 Engine = Annotated[
     str, typer.Option(help="`local`: one run after another. `processes`: several at a time, threads divided.")
 ]
@@ -57,7 +64,7 @@ def prepare(study_file: StudyFile, overrides: Overrides = [], folder: Folder = N
     from detente.study.execute import prepare_study
     from detente.terminal import ProgressView
 
-    with ProgressView(console) as view:
+    with _interruptible(), ProgressView(console) as view:
         prepare_study(study, folder, progress=view.counter)
     console.print(f"prepared in {folder / 'data'}")
 
@@ -112,6 +119,11 @@ def main() -> None:
     except DetenteError as error:
         _complain(str(error))
         sys.exit(2)
+    except OSError as error:
+        _complain(
+            f"{error.filename or 'a file'}: {error.strerror}. Check the path, its rights and the space on its disk."
+        )
+        sys.exit(2)
 
 
 def _complain(text: str) -> None:
@@ -133,7 +145,9 @@ def _do_study(
     from detente.study import run_study
     from detente.terminal import ProgressView
 
-    with ProgressView(console) as view:
+    if workers is not None and engine == "local":
+        raise ConfigError("--workers has no effect with `--engine local`. Add `--engine processes`.")
+    with _interruptible(), ProgressView(console) as view:
 
         def ended(outcome: "Outcome") -> None:
             view.advance_whole(_outcome_line(outcome))
@@ -156,10 +170,19 @@ def _do_study(
         raise typer.Exit(1)
 
 
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C outside training, while text is read say, ends with a line too."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(None, signal.SIGINT) from None
+
+
 def _outcome_line(outcome: "Outcome") -> str:
     name = outcome.run.name
     if outcome.record is None:
-        return f"[red]failed[/]  {name}: {outcome.error}"
+        return f"[red]failed[/]  {name}: {escape(outcome.error or '')}"
     scores = "  ".join(
         f"{label} {result.test.bits_per_character:.3f}" for label, result in outcome.record.languages.items()
     )
@@ -203,7 +226,8 @@ def _duration(seconds: float) -> str:
 def _find_run(runs: "list[PlannedRun]", wanted: str) -> "PlannedRun":
     short = {f"{'+'.join(run.settings.mixture)}/{run.settings.treatment}": run for run in reversed(runs)}
     largest = max((run.settings.mixture for run in runs), key=len)
-    aliases = {f"joint/{run.settings.treatment}": run for run in reversed(runs) if run.settings.mixture == largest}
+    joint = [run for run in reversed(runs) if run.settings.mixture == largest and len(largest) > 1]
+    aliases = {f"joint/{run.settings.treatment}": run for run in joint}
     names = {run.name: run for run in runs}
     found = {**aliases, **short, **names}.get(wanted)
     if found is None:

@@ -37,20 +37,26 @@ class TrainingError(DetenteError):
 
 
 class Interrupted(Exception):
-    """Ctrl-C or SIGTERM: the state was saved at `step`.
+    """Ctrl-C or SIGTERM: the state was saved at `step`; without a step, that of every run in hand was.
 
     Attributes:
         signal_number: the signal received; the exit code is 128 plus it.
     """
 
-    def __init__(self, step: int, signal_number: int) -> None:
+    def __init__(self, step: int | None, signal_number: int) -> None:
         # Both go to the base class: an exception is rebuilt from its arguments when it leaves a worker process.
         super().__init__(step, signal_number)
         self.step = step
         self.signal_number = signal_number
 
     def __str__(self) -> str:
-        return f"interrupted after step {self.step}; the state is saved, the same command goes on from there"
+        where = "" if self.step is None else f" after step {self.step}"
+        return f"interrupted{where}; what was begun is saved, the same command goes on from there"
+
+
+def describe(error: Exception) -> str:
+    """The text for people: that of a `DetenteError` stands alone, others say their type."""
+    return str(error) if isinstance(error, DetenteError) else f"{type(error).__name__}: {error}"
 
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:

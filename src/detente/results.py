@@ -62,7 +62,7 @@ class LanguageResult(Part):
     baseline: Baseline
     """On the test split."""
     early_loss: float
-    """Mean training loss of this language over the first fifth of its steps, in nats."""
+    """Mean training loss of this language over the first fifth of the run's steps, in nats."""
     blocks_seen: int
     """Training blocks of this language that the run was shown."""
     epochs: float

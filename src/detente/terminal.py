@@ -1,13 +1,21 @@
 """What the command line shows while it works and at the end: progress with tokens per second, tables, plain log lines."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 LOG_EVERY_SECONDS = 60.0
@@ -29,7 +37,8 @@ class ProgressView:
             transient=True,
             disable=not console.is_terminal,
         )
-        self._whole: Any = None
+        self._whole: TaskID | None = None
+        self._in_hand: TaskID | None = None
         self._last_line = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -47,6 +56,7 @@ class ProgressView:
 
     def advance_whole(self, line: str) -> None:
         """One run has ended; `line` says how."""
+        self._show_instead(None)
         if self._whole is not None:
             self._bars.advance(self._whole)
         self.console.print(line, highlight=False)
@@ -54,6 +64,7 @@ class ProgressView:
     def counter(self, description: str, unit: str, total: int | None) -> Callable[[int], None]:
         """Follows a long stage (`detente.prepare.Counter`): told how much more is done, such as records read."""
         task = self._bars.add_task(description, total=total, note=unit)
+        self._show_instead(task)
         if not self.console.is_terminal:
             self.console.print(description, highlight=False)
 
@@ -65,24 +76,31 @@ class ProgressView:
     def steps(self, description: str) -> Callable[[int, int, Any], None]:
         """Follows the steps of a run (`detente.pretrain.observers.Progress`)."""
         task = self._bars.add_task(description, total=None, note="")
-        begun, tokens = time.monotonic(), 0
+        self._show_instead(task)
+        begun, tokens, steps = time.monotonic(), 0, 0
 
         def show(done: int, total: int, report: Any) -> None:
-            nonlocal tokens
-            tokens += report.tokens
-            speed = tokens / (time.monotonic() - begun)
-            loss = " ".join(f"{language} {value:.2f}" for language, value in report.loss.items())
-            self._bars.update(task, total=total, completed=done, note=f"{speed:,.0f} tokens/s  loss {loss}")
+            nonlocal tokens, steps
+            tokens, steps = tokens + report.tokens, steps + 1
+            seconds = time.monotonic() - begun
+            note = f"{tokens / seconds:,.0f} tokens/s  loss {_losses(report.loss)}"
+            self._bars.update(task, total=total, completed=done, note=note)
             if not self.console.is_terminal and time.monotonic() - self._last_line > LOG_EVERY_SECONDS:
                 self._last_line = time.monotonic()
-                left = (total - done) * (time.monotonic() - begun) / done
-                self.console.print(
-                    f"{description}: step {done}/{total}, {speed:,.0f} tokens/s, loss {loss}, {left:.0f} s left"
-                )
-            if done == total:
-                self._bars.remove_task(task)
+                left = (total - done) * seconds / steps
+                self.console.print(f"{description}: step {done}/{total}, {note}, {left:.0f} s left", highlight=False)
 
         return show
+
+    def _show_instead(self, task: TaskID | None) -> None:
+        """One thing is in hand at a time: the bar of the one before goes."""
+        if self._in_hand is not None:
+            self._bars.remove_task(self._in_hand)
+        self._in_hand = task
+
+
+def _losses(loss: Mapping[str, float]) -> str:
+    return " ".join(f"{language} {value:.2f}" for language, value in loss.items())
 
 
 def print_table(

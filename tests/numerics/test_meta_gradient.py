@@ -154,5 +154,7 @@ def test_zero_held_out_gradient_is_refused() -> None:
         for parameter in treated.shared.values():
             parameter.zero_()
         treated.shared["output_bias"][0] = 1e4
-    with pytest.raises(TrainingError, match="held-out gradient v of the meta step is 0"):
+    with pytest.raises(
+        TrainingError, match=r"norm of the held-out gradient v of te, da, li, ig is 0\.0: the meta step of te"
+    ):
         meta_gradient(treated, train, ignored, beta=BETA)

@@ -11,7 +11,7 @@ import pytest
 from detente.pretrain.checkpoint import OPTIMIZER, WEIGHTS, newest_checkpoint
 from detente.results import METRICS_FILE, read_record
 
-LONG = {"steps": 400, "warmup_steps": 4, "validate_every": 50, "checkpoint_every": 20, "learning_rate": 1e-3}
+LONG = {"warmup_steps": 4, "validate_every": 50, "checkpoint_every": 20, "learning_rate": 1e-3}
 WAIT_SECONDS = 120
 
 
@@ -43,23 +43,29 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    return {"folder": tmp_path_factory.mktemp("unbroken")}
+    """One folder a treatment: its run is made once."""
+    return {name: tmp_path_factory.mktemp(name) for name in ("none", "meta-adapter")}
+
+
+@pytest.fixture
+def folders(treatment: str, unbroken: dict[str, Path], tmp_path: Path) -> tuple[Path, Path]:
+    return unbroken[treatment], tmp_path / "broken"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("treatment", ["none", "meta-adapter"])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_the_same_bits_after_a_signal(
-    treatment: str, number: signal.Signals, study_file, start_detente, tmp_path: Path, unbroken: dict[str, Path]
+    treatment: str, number: signal.Signals, study_file, start_detente, folders: tuple[Path, Path]
 ) -> None:
-    study = study_file(training=LONG)
+    unbroken, broken = folders
+    study = study_file(training={**LONG, "steps": 1000 if treatment == "none" else 400})
     arguments = ("pretrain", study, "--run", f"joint/{treatment}", "--folder")
-    code, errors = finish(start_detente(*arguments, unbroken["folder"]))
+    code, errors = finish(start_detente(*arguments, unbroken))
     assert code == 0, errors
 
-    broken = tmp_path / "broken"
     process = start_detente(*arguments, broken)
-    wait_for_steps(process, broken, 70)
+    wait_for_steps(process, broken, 50)
     process.send_signal(number)
     code, errors = finish(process)
     run = the_run(broken, f"te+en_{treatment}_seed1")
@@ -75,7 +81,7 @@ def test_the_same_bits_after_a_signal(
     assert code == 0, errors
     record = read_record(run)
     assert (record.status, record.sittings) == ("success", 2)
-    reference = the_run(unbroken["folder"], f"te+en_{treatment}_seed1")
+    reference = the_run(unbroken, f"te+en_{treatment}_seed1")
     assert result(run) == result(reference)
     assert record.languages == read_record(reference).languages
 
@@ -84,7 +90,7 @@ def test_the_same_bits_after_a_signal(
 @pytest.mark.parametrize("to_group", [True, False])
 def test_interrupted_processes_save_and_go_on(to_group: bool, study_file, start_detente, tmp_path: Path) -> None:
     """Ctrl-C in a terminal reaches all processes; a scheduler's SIGTERM only the first."""
-    study = study_file(training={**LONG, "steps": 2000}, mixtures=["mono"])
+    study = study_file(training={**LONG, "steps": 2000}, mixtures=["mono"], seeds=[1, 2, 3])
     broken = tmp_path / "broken"
     arguments = ("study", study, "--folder", broken, "--engine", "processes", "--workers", "2")
     process = start_detente(*arguments)
@@ -97,8 +103,9 @@ def test_interrupted_processes_save_and_go_on(to_group: bool, study_file, start_
     assert code == 128 + (signal.SIGINT if to_group else signal.SIGTERM), errors
     assert "Traceback" not in errors
     begun = [path.parent for path in broken.glob(f"runs/*/{METRICS_FILE}")]
-    assert begun
+    assert 1 <= len(begun) <= 2, "no queued run began after the signal"
     assert {read_record(run).status for run in begun} == {"interrupted"}
     code, errors = finish(start_detente(*arguments))
     assert code == 0, errors
-    assert {read_record(run).status for run in begun} == {"success"}
+    records = [read_record(path.parent) for path in broken.glob("runs/*/record.json")]
+    assert [record.status for record in records] == ["success"] * 6

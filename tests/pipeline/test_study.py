@@ -1,18 +1,24 @@
 """A study from text to report: everything once, nothing twice, and the same numbers however it is run."""
 
 import csv
-import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
 import torch
 
-from detente.errors import ConfigError, TrainingError
+from detente.corpus import SPLITS
+from detente.errors import ConfigError, DataError, Interrupted, TrainingError
+from detente.pretrain import pretrain
 from detente.pretrain.checkpoint import WEIGHTS, newest_checkpoint
+from detente.pretrain.lock import locked
+from detente.pretrain.machine import num_cores
+from detente.pretrain.plain import PlainStep
 from detente.report import write_report
 from detente.results import read_metrics, read_record, read_records
 from detente.settings import StudySettings, study_from_mapping
-from detente.study import execute, run_study
+from detente.study import plan_runs, run_study
 from detente.treatment import TREATMENTS
 
 
@@ -82,7 +88,8 @@ def test_another_seed_is_added_to_what_is_there(study_values, finished: Path) ->
 
 
 def test_processes_give_the_same_bits(finished: Path, study: StudySettings, tmp_path: Path) -> None:
-    outcomes = run_study(study, tmp_path, engine="processes", workers=2)
+    # As many workers as cores: each has one thread, as the reference had.
+    outcomes = run_study(study, tmp_path, engine="processes", workers=num_cores())
     assert len(outcomes) == 4
     for outcome in outcomes:
         name = outcome.run.name
@@ -90,12 +97,14 @@ def test_processes_give_the_same_bits(finished: Path, study: StudySettings, tmp_
 
 
 def test_mono_and_joint_see_the_same_batches_of_a_language(finished: Path) -> None:
-    """Before the first update, the k-th batch of a language gives the same loss under every treatment of a seed."""
+    """Before the first update, a language's first batch gives the same loss in every mixture and under every treatment."""
     first = {
-        name: next(iter(read_metrics(run_folder(finished, name))))
-        for name in ("te+en_none_seed1", "te+en_adapter_seed1", "te+en_ffn_seed1")
+        name: next(iter(read_metrics(run_folder(finished, name))))["loss"]
+        for name in ("te_none_seed1", "en_none_seed1", "te+en_none_seed1", "te+en_adapter_seed1", "te+en_ffn_seed1")
     }
-    assert len({json.dumps(line["loss"]) for line in first.values()}) == 1
+    (drawn,) = first["te+en_none_seed1"]
+    alone = first[f"{drawn}_none_seed1"]
+    assert all(first[name] == alone for name in first if name.startswith("te+en"))
 
 
 def test_equal_examples_budget(study_values, tmp_path: Path) -> None:
@@ -115,28 +124,80 @@ def test_a_vocabulary_for_each_mixture(study_values, tmp_path: Path) -> None:
     assert len({record.vocabulary for record in read_records(tmp_path)}) == 3
 
 
+def test_how_often_is_saved_may_change(study_values, finished: Path) -> None:
+    training = {**study_values()["training"], "checkpoint_every": 3, "keep_checkpoints": 1}
+    assert all(outcome.record for outcome in run_study(study_from_mapping(study_values(training=training)), finished))
+
+
+def test_settings_may_change_while_there_are_no_runs(study_values, tmp_path: Path) -> None:
+    """A study that could not be prepared says what to set; setting it must then be possible."""
+    with pytest.raises(ConfigError, match=r"vocabulary\.size"):
+        run_study(study_from_mapping(study_values(vocabulary={"size": 100_000})), tmp_path)
+    outcomes = run_study(study_from_mapping(study_values(mixtures=["mono"])), tmp_path, only="te_none_seed1")
+    assert outcomes[0].record
+
+
+def test_a_language_that_is_never_drawn_is_refused(study_values, tmp_path: Path) -> None:
+    training = {**study_values()["training"], "steps": 1, "warmup_steps": 0}
+    study = study_from_mapping(study_values(training=training, mixtures=["joint"], treatments=["none"]))
+    (outcome,) = run_study(study, tmp_path)
+    assert "is never drawn in the 1 steps of te+en_none_seed1. Raise `training.steps`" in (outcome.error or "")
+    assert read_record(run_folder(tmp_path, "te+en_none_seed1")).status == "failed"
+
+
+def test_a_run_in_use_says_by_whom(study: StudySettings, finished: Path, tmp_path: Path) -> None:
+    run = plan_runs(study)[0]
+    with locked(tmp_path), pytest.raises(DataError, match=r"is in use by process \d+ on .* since 20\d\d-"):
+        pretrain(run.settings, finished / "data" / "shared", tmp_path)
+
+
+def test_a_signal_in_the_last_step_ends_the_study_after_the_run(
+    study: StudySettings, finished: Path, tmp_path: Path
+) -> None:
+    def ask(done: int, total: int, _: object) -> None:
+        if done == total:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    run = plan_runs(study)[0]
+    with pytest.raises(Interrupted):
+        pretrain(run.settings, finished / "data" / "shared", tmp_path, progress=ask)
+    assert read_record(tmp_path).status == "success"
+
+
 def test_other_settings_do_not_fit_a_studys_folder(study_values, finished: Path) -> None:
     other = study_from_mapping(study_values(encoder={**study_values()["encoder"], "width": 32}))
-    with pytest.raises(ConfigError, match=r"holds a study with other settings \(encoder\)\. Choose another `folder`"):
+    with pytest.raises(ConfigError, match=r"holds runs of a study with other settings \(encoder\)\. Choose another"):
         run_study(other, finished)
 
 
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (TrainingError("step 7: the loss of te is not finite (nan)."),) * 2,
+        (MemoryError("no memory"), "MemoryError: no memory"),
+    ],
+    ids=["expected", "unexpected"],
+)
 def test_a_failed_run_is_recorded_and_the_study_goes_on(
-    study: StudySettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    error: Exception, text: object, study: StudySettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = execute.pretrain
+    text = str(text)
+    original = PlainStep.__call__
 
-    def fail_one(settings, *rest, **named):
-        if settings.treatment == "none" and len(settings.mixture) == 2:
-            raise TrainingError("step 3: the loss of te is not finite (nan).")
-        return original(settings, *rest, **named)
+    def fail_one(step: PlainStep, number: int):
+        if len(step.treated.languages) == 2 and number == 7:
+            raise error
+        return original(step, number)
 
-    monkeypatch.setattr(execute, "pretrain", fail_one)
+    monkeypatch.setattr(PlainStep, "__call__", fail_one)
     outcomes = run_study(study, tmp_path)
     assert [outcome.record is None for outcome in outcomes] == [False, False, True, False]
+    assert outcomes[2].error == text
     record = read_record(run_folder(tmp_path, "te+en_none_seed1"))
-    assert (record.status, record.error) == ("failed", "step 3: the loss of te is not finite (nan).")
-    assert "not finite" in write_report(tmp_path).read_text(encoding="utf-8")
+    assert (record.status, record.error, record.steps) == ("failed", text, 7)
+    has_traceback = (run_folder(tmp_path, "te+en_none_seed1") / "error.txt").exists()
+    assert has_traceback == isinstance(error, MemoryError)
+    assert text in write_report(tmp_path).read_text(encoding="utf-8")
     monkeypatch.undo()
     assert all(outcome.record for outcome in run_study(study, tmp_path)), "a failed run is tried again"
 
@@ -150,12 +211,8 @@ def test_a_loss_that_explodes_names_step_and_language(study: StudySettings, tmp_
     assert "step 0: the loss of te is not finite (nan). The last checkpoint is intact." in (outcomes[0].error or "")
 
 
-def test_pretraining_does_not_learn_the_test_split(finished: Path) -> None:
-    """The splits of a language share no record."""
+def test_splits_share_no_record(finished: Path) -> None:
     corpus = finished / "data" / "corpus" / "te"
-    splits = [
-        set((corpus / f"{name}.txt").read_text(encoding="utf-8").splitlines()) for name in ("train", "meta", "test")
-    ]
+    splits = [set((corpus / f"{name}.txt").read_text(encoding="utf-8").splitlines()) for name in SPLITS]
     assert all(splits)
-    assert splits[0].isdisjoint(splits[1] | splits[2])
-    assert splits[1].isdisjoint(splits[2])
+    assert len(set().union(*splits)) == sum(map(len, splits))

@@ -6,8 +6,6 @@ Each block can be asked for some positions only: then only these ask (queries), 
 The last block of a masked-LM step needs nothing else, which saves about a fifth of the step and changes no loss.
 """
 
-from abc import abstractmethod
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -99,7 +97,10 @@ class GatedFeedForward(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention, then feed-forward, each followed by an adapter slot that is empty unless a treatment fills it."""
+    """Attention, then feed-forward, each followed by an adapter slot that is empty unless a treatment fills it.
+
+    `forward(x_BTD, positions_BM=None)` gives the hidden states after the block, at the positions asked for or everywhere.
+    """
 
     attention: Attention
     feed_forward: nn.Module
@@ -109,12 +110,6 @@ class Block(nn.Module):
         self.attention_adapter: nn.Module = nn.Identity()
         self.feed_forward_adapter: nn.Module = nn.Identity()
         self.dropout = nn.Dropout(dropout)
-
-    @abstractmethod
-    def forward(
-        self, x_BTD: Float[Tensor, "B T D"], positions_BM: Int[Tensor, "B M"] | None = None
-    ) -> Float[Tensor, "B M D"]:
-        """Hidden states after the block, at `positions_BM` or at all tokens."""
 
 
 class PostNormBlock(Block):

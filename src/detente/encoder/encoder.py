@@ -28,7 +28,7 @@ class Encoder(nn.Module):
         vocabulary_size: entries of the vocabulary; embedding and output projection are tied.
         block_length: the longest input, in tokens.
         num_languages: rows of the language embedding, where the settings ask for one.
-        seed: of the initial weights, which depend on nothing else.
+        seed: of the initial weights; all but the language embedding's are the same whatever `num_languages`.
     """
 
     def __init__(
@@ -101,8 +101,12 @@ class Encoder(nn.Module):
         return self.dropout(self.embedding_norm(x_BTD))
 
     def _initialise(self, generator: torch.Generator) -> None:
-        """Normal weights of deviation 0.02, zero biases; what writes to the residual path is scaled down with depth."""
-        for name, parameter in self.named_parameters():
+        """Normal weights of deviation 0.02, zero biases; what writes to the residual path is scaled down with depth.
+
+        The language embedding comes last, so that all other weights are the same for mono and joint encoders of a seed.
+        """
+        named = sorted(self.named_parameters(), key=lambda item: item[0].startswith("language_embedding"))
+        for name, parameter in named:
             if parameter.dim() == 2:
                 writes_residual = name.endswith("output.weight")
                 scale = 1 / math.sqrt(2 * len(self.blocks)) if writes_residual else 1.0

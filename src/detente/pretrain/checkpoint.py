@@ -32,7 +32,9 @@ def save_checkpoint(
     *,
     keep: int = 1,
 ) -> Path:
-    """Write `root/step-N`, then delete all but the newest `keep`.
+    """Write `root/step-N`, then delete all but the newest `keep` up to it.
+
+    Checkpoints of later steps are deleted too: they were damaged, or this one would not have been reached again.
 
     Raises:
         DataError: the disk is full; the earlier checkpoints are untouched.
@@ -53,10 +55,12 @@ def save_checkpoint(
             f"the checkpoint of step {step} could not be written to {root} ({error.strerror}); it needs {size:.0f} MB. "
             "Earlier checkpoints are intact: free some space and run the same command again."
         ) from None
-    if final.exists():
-        shutil.rmtree(final)
+    later = [folder for folder in _folders(root) if _step_of(folder) >= step]
+    for folder in later:
+        shutil.rmtree(folder)
     beside.rename(final)
-    for old in _folders(root)[keep:]:
+    _flush_folder(root)
+    for old in [*_folders(root)[keep:], *(left for left in root.glob(".step-*") if left != beside)]:
         shutil.rmtree(old)
     return final
 
@@ -118,8 +122,12 @@ def damage(folder: Path) -> str | None:
 
 def _folders(root: Path) -> list[Path]:
     """Newest first."""
-    numbered = [(int(p.name[5:]), p) for p in root.glob("step-*") if p.name[5:].isdigit() and p.is_dir()]
-    return [path for _, path in sorted(numbered, reverse=True)]
+    numbered = [p for p in root.glob("step-*") if p.name[5:].isdigit() and p.is_dir()]
+    return sorted(numbered, key=_step_of, reverse=True)
+
+
+def _step_of(folder: Path) -> int:
+    return int(folder.name.removeprefix("step-"))
 
 
 def _write_folder(folder: Path, contents: dict[str, bytes]) -> None:
@@ -131,6 +139,13 @@ def _write_folder(folder: Path, contents: dict[str, bytes]) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    """The rename itself is on disk only after this."""
+    handle = os.open(folder, os.O_RDONLY)
+    os.fsync(handle)
+    os.close(handle)
 
 
 def _checksum(content: bytes) -> str:

@@ -6,9 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from detente.batches import SpecialTokens, Tokens, TrainBatches
+from detente.errors import ConfigError
 from detente.settings import RunSettings
 from detente.store import Store
 from detente.vocabulary import Vocabulary
+
+SAVING = ("checkpoint_every", "keep_checkpoints")
+"""Training settings that decide how often is saved, and no number."""
 
 FORMAT = 1
 """Raised when the same settings would give other numbers than an older detente gave."""
@@ -40,7 +44,7 @@ class RunData:
 
 def fingerprint(settings: RunSettings, data: RunData) -> str:
     """Hash of everything that decides a run's result. How often it is saved does not."""
-    chosen = settings.model_dump(mode="json", exclude={"training": {"checkpoint_every", "keep_checkpoints"}})
+    chosen = settings.model_dump(mode="json", exclude={"training": set(SAVING)})
     content = {
         "format": FORMAT,
         "settings": chosen,
@@ -51,12 +55,17 @@ def fingerprint(settings: RunSettings, data: RunData) -> str:
 
 
 def train_batches(settings: RunSettings, data: RunData) -> TrainBatches:
-    """The batches of a run; held-out ones only where the meta step asks for them."""
+    """The batches of a run; held-out ones only where the meta step asks for them.
+
+    Raises:
+        ConfigError: the run is so short that a language is never drawn.
+        DataError: a language has too little text.
+    """
 
     def split(name: str) -> dict[str, Tokens]:
         return {label: data.store.tokens(label, name) for label in settings.mixture}
 
-    return TrainBatches(
+    batches = TrainBatches(
         split("train"),
         settings.batches,
         data.special,
@@ -65,3 +74,11 @@ def train_batches(settings: RunSettings, data: RunData) -> TrainBatches:
         accumulation=settings.training.accumulation,
         drawn_evenly=settings.drawn_evenly,
     )
+    steps = settings.training.steps
+    for label, times in batches.draws.counts(steps * settings.training.accumulation).items():
+        if times == 0:
+            raise ConfigError(
+                f"`{label}` is never drawn in the {steps} steps of {settings.name}. Raise `training.steps` or "
+                "`batches.temperature`."
+            )
+    return batches

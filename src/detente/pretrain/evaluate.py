@@ -29,13 +29,15 @@ def evaluate(
     treated.encoder.eval()
     device = treated.encoder.output_bias.device
     total, targets = 0.0, 0
-    for batch in batches:
-        batch = batch.to(device)
-        with autocast(precision, device):
-            logits = treated.logits(batch.language, batch.tokens, batch.positions)
-        total += F.cross_entropy(logits.double().flatten(0, 1), batch.targets.flatten(), reduction="sum").item()
-        targets += int((batch.targets != IGNORED).sum())
-    treated.encoder.train(was_training)
+    try:
+        for batch in batches:
+            batch = batch.to(device)
+            with autocast(precision, device):
+                logits = treated.logits(batch.language, batch.tokens, batch.positions)
+            total += F.cross_entropy(logits.double().flatten(0, 1), batch.targets.flatten(), reduction="sum").item()
+            targets += int((batch.targets != IGNORED).sum())
+    finally:
+        treated.encoder.train(was_training)
     loss = total / targets
     return Score(
         loss=loss,

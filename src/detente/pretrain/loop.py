@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from detente.errors import Interrupted
 from detente.pretrain.signals import StopRequest
 from detente.pretrain.step import Step, StepReport
 
@@ -36,4 +35,4 @@ def train(
             observer(number + 1, report)
         if stop_request.signal_number is not None and number + 1 < stop:
             saver.save(number + 1)
-            raise Interrupted(number + 1, stop_request.signal_number)
+            stop_request.raise_if_asked(number + 1)

@@ -1,10 +1,15 @@
 """The device a run uses, and what the record says of it."""
 
+import os
 import platform
+import re
 import resource
+import socket
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 
 import torch
 
@@ -22,10 +27,22 @@ def choose_device(wanted: str) -> torch.device:
     return torch.device(wanted)
 
 
+def reset_peak_memory(device: torch.device) -> None:
+    """Forget what earlier runs of this process took, where the system can."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
 def peak_memory(device: torch.device) -> int:
-    """Bytes: allocated on the GPU, or resident in this process (imports included)."""
+    """Bytes since `reset_peak_memory`: allocated on the GPU, or resident in this process (imports included)."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
+    with suppress(OSError):
+        found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
+        if found:
+            return int(found[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
@@ -44,3 +61,13 @@ def versions() -> dict[str, str]:
 def now() -> str:
     """UTC, ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def process() -> str:
+    """Who is at work, for people on other machines too."""
+    return f"process {os.getpid()} on {socket.gethostname()}"
+
+
+def num_cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -24,7 +24,7 @@ from detente.errors import TrainingError
 from detente.pretrain.objective import masked_lm_loss
 from detente.pretrain.optimizer import Updater
 from detente.pretrain.plain import add_gradients
-from detente.pretrain.step import LossMeter, StepReport
+from detente.pretrain.step import LossMeter, StepReport, check_finite
 from detente.settings import MetaSettings
 from detente.treatment import TreatedEncoder
 
@@ -67,21 +67,32 @@ class MetaStep:
         self.settings = settings
 
     def __call__(self, number: int) -> StepReport:
-        """See `Step`. Each microbatch first updates its language's phi; theta is updated once."""
+        """See `Step`. Each language's phi is updated once, by the mean over its microbatches; then theta, once."""
         train = [batch.to(self.device) for batch in self.batches.train(number)]
-        beta = self.settings.beta or self.updater.rate(number)
+        held_out = {j: self.batches.meta(number, j).to(self.device) for j in self.treated.languages}
+        terms = self._update_specific(number, train, held_out)
+        return self._update_shared(number, train, terms)
+
+    def _update_specific(
+        self, number: int, train: list[MaskedBatch], held_out: dict[str, MaskedBatch]
+    ) -> dict[str, float]:
+        found: dict[str, list[MetaGradient]] = {}
         for batch in train:
-            held_out = {j: self.batches.meta(number, j).to(self.device) for j in self.treated.languages}
-            gradient = meta_gradient(
-                self.treated,
-                batch,
-                held_out,
-                beta=beta,
-                epsilon=self.settings.epsilon,
-                precision=self.updater.settings.precision,
-            )
-            self.updater.apply(number, self.treated.specific[batch.language].values(), gradient.total())
-        return self._update_shared(number, train, gradient.norms())
+            found.setdefault(batch.language, []).append(self._gradient(number, batch, held_out))
+        for language, gradients in found.items():
+            totals = zip(*(gradient.total() for gradient in gradients), strict=True)
+            mean = [torch.stack(parts).mean(0) for parts in totals]
+            self.updater.apply(number, self.treated.specific[language].values(), mean)
+        norms = [gradient.norms() for gradients in found.values() for gradient in gradients]
+        return {name: sum(each[name] for each in norms) / len(norms) for name in norms[0]}
+
+    def _gradient(self, number: int, batch: MaskedBatch, held_out: dict[str, MaskedBatch]) -> MetaGradient:
+        beta = self.settings.beta or self.updater.rate(number)
+        epsilon, precision = self.settings.epsilon, self.updater.settings.precision
+        try:
+            return meta_gradient(self.treated, batch, held_out, beta=beta, epsilon=epsilon, precision=precision)
+        except TrainingError as error:
+            raise TrainingError(f"step {number}: {error}") from None
 
     def _update_shared(self, number: int, train: list[MaskedBatch], terms: dict[str, float]) -> StepReport:
         meter = LossMeter(number)
@@ -90,7 +101,7 @@ class MetaStep:
         for batch in train:
             loss = masked_lm_loss(self.treated, batch, precision=self.updater.settings.precision)
             meter.add(batch, loss)
-            add_gradients(gradients, theta, torch.autograd.grad(loss, theta, allow_unused=True))
+            add_gradients(gradients, theta, torch.autograd.grad(loss, theta))
         mean = [gradient / len(train) for gradient in gradients.values()]
         norm = self.updater.apply(number, gradients, mean)
         tokens = sum(batch.tokens.numel() for batch in train)
@@ -116,10 +127,11 @@ def meta_gradient(
             and better (in bf16 it loses a fifth).
 
     Raises:
-        TrainingError: v is zero or not finite.
+        TrainingError: the training loss is not finite, or v is zero or not finite.
     """
     theta = treated.shared
     loss = masked_lm_loss(treated, train, precision=precision, specific=_detached(treated.specific[train.language]))
+    check_finite(train.language, loss.item())
     g = _gradients(loss, theta)
     virtual = {name: (p.detach() - beta * g[name]).requires_grad_() for name, p in theta.items()}
     v, direct = _held_out_gradients(treated, train.language, held_out, virtual, precision)
@@ -127,7 +139,8 @@ def meta_gradient(
     norm = _norm(v)
     if not torch.isfinite(norm) or norm == 0:
         raise TrainingError(
-            f"the held-out gradient v of the meta step is {norm.item()}: nothing can be learnt from it. Lower the learning rate."
+            f"the norm of the held-out gradient v of {', '.join(held_out)} is {norm.item()}: the meta step of {train.language} "
+            "can learn nothing from it. The last checkpoint is intact. Lower `training.learning_rate` or `meta.beta`."
         )
     eps = epsilon / norm
     plus, minus = (_phi_gradient_at(treated, train, v, signed) for signed in (eps, -eps))
@@ -159,7 +172,7 @@ def _phi_gradient_at(treated: TreatedEncoder, train: MaskedBatch, v: Tensors, st
 
 
 def _gradients(loss: Tensor, parameters: dict[str, nn.Parameter] | Tensors) -> Tensors:
-    gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True, materialize_grads=True)
+    gradients = torch.autograd.grad(loss, list(parameters.values()))
     return dict(zip(parameters, gradients, strict=True))
 
 

@@ -23,10 +23,12 @@ def masked_lm_loss(
     """Mean cross-entropy at the targets, in nats (method 3).
 
     Dropout draws from the batch's own seed: calling it again, at other parameters, uses the same dropout masks. The finite
-    differences of the meta step are noise without that.
+    differences of the meta step are noise without that. On a GPU, fused attention draws the masks of attention weights
+    differently in bf16 and in float32; on a CPU they are the same.
     """
-    torch.manual_seed(batch.seed)
-    with autocast(precision, batch.tokens.device):
+    device = batch.tokens.device
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), autocast(precision, device):
+        torch.manual_seed(batch.seed)
         logits = treated.logits(batch.language, batch.tokens, batch.positions, shared=shared, specific=specific)
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     return F.cross_entropy(logits.flatten(0, 1), batch.targets.flatten())

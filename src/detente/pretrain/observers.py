@@ -1,13 +1,15 @@
 """Side effects of training: metrics, validation curves, checkpoints, progress. One call each."""
 
 import json
+import math
+import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
 from detente.pretrain.step import StepReport
-from detente.results import METRICS_FILE, Score
+from detente.results import METRICS_FILE, Score, write_atomic
 
 Progress = Callable[[int, int, StepReport], None]
 """Told after each step: steps done, steps in all, the report."""
@@ -59,6 +61,10 @@ class MetricsLog:
         self._file.write(json.dumps(values) + "\n")
         self._file.flush()
 
+    def flush_to_disk(self) -> None:
+        """Before a checkpoint that says these steps are done."""
+        os.fsync(self._file.fileno())
+
     def close(self) -> None:
         """No line follows."""
         self._file.close()
@@ -67,9 +73,18 @@ class MetricsLog:
 def _cut_after(path: Path, step: int) -> None:
     if not path.exists():
         return
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-    path.write_text("".join(kept), encoding="utf-8")
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    kept = [line for line in lines if line.endswith("\n") and _step_in(line) <= step]
+    if len(kept) < len(lines):
+        write_atomic(path, "".join(kept).encode())
+
+
+def _step_in(line: str) -> float:
+    """Of a whole line; a damaged one belongs to no step that was done."""
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf
 
 
 class Validation:
@@ -90,10 +105,17 @@ class Validation:
 
 
 class Checkpoints:
-    """Saves every so many steps and at the end."""
+    """Saves every so many steps and at the end, no step twice."""
 
     def __init__(self, save: Callable[[int], None], *, every: int, last: int) -> None:
-        self.save, self._every, self._last = save, every, last
+        self._save, self._every, self._last = save, every, last
+        self._saved: int | None = None
+
+    def save(self, done: int) -> None:
+        """See `detente.pretrain.loop.Saver`."""
+        if done != self._saved:
+            self._save(done)
+            self._saved = done
 
     def __call__(self, done: int, report: StepReport) -> None:  # noqa: ARG002 - Observer
         if done % self._every == 0 or done == self._last:

@@ -1,5 +1,7 @@
 """The plain step: theta and the phi of the languages in the step follow the training gradient together."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -26,7 +28,7 @@ class PlainStep:
             loss = masked_lm_loss(self.treated, batch, precision=self.updater.settings.precision)
             meter.add(batch, loss)
             moved = [*self.treated.shared.values(), *self.treated.specific[batch.language].values()]
-            add_gradients(gradients, moved, torch.autograd.grad(loss, moved, allow_unused=True))
+            add_gradients(gradients, moved, torch.autograd.grad(loss, moved))
             tokens += batch.tokens.numel()
         mean = [gradient / self.batches.accumulation for gradient in gradients.values()]
         norm = self.updater.apply(number, gradients, mean)
@@ -34,9 +36,8 @@ class PlainStep:
 
 
 def add_gradients(
-    total: dict[nn.Parameter, Tensor], parameters: list[nn.Parameter], gradients: tuple[Tensor | None, ...]
+    total: dict[nn.Parameter, Tensor], parameters: list[nn.Parameter], gradients: Iterable[Tensor]
 ) -> None:
-    """Add to the running sum. A parameter that the loss does not touch (an unused language's embedding) has no gradient."""
+    """Add to the running sum."""
     for parameter, gradient in zip(parameters, gradients, strict=True):
-        if gradient is not None:
-            total[parameter] = total[parameter] + gradient if parameter in total else gradient
+        total[parameter] = total[parameter] + gradient if parameter in total else gradient

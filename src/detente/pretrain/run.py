@@ -7,11 +7,12 @@ import torch
 import yaml
 
 from detente.encoder import Encoder
-from detente.errors import CheckpointError, Interrupted, RecordError
+from detente.errors import CheckpointError, DetenteError, Interrupted, RecordError, describe
 from detente.pretrain.checkpoint import load_checkpoint, save_checkpoint
 from detente.pretrain.data import RunData, fingerprint, train_batches
+from detente.pretrain.lock import locked
 from detente.pretrain.loop import Observer, train
-from detente.pretrain.machine import choose_device, machine, now, peak_memory, versions
+from detente.pretrain.machine import choose_device, machine, now, peak_memory, reset_peak_memory, versions
 from detente.pretrain.meta import MetaStep
 from detente.pretrain.observers import Checkpoints, Clock, MetricsLog, Progress, Validation
 from detente.pretrain.optimizer import Updater, build_optimizer
@@ -50,11 +51,13 @@ def pretrain(settings: RunSettings, data_folder: Path, folder: Path, *, progress
         Interrupted: a signal came; the state is saved and the same call goes on from there.
         TrainingError: a loss or gradient is not finite.
         RecordError: the folder holds a run of other settings.
+        DataError: another process is at work on it.
     """
     data = RunData.open(data_folder, settings.mixture)
     mark = fingerprint(settings, data)
-    done = _finished(folder, mark)
-    return done or _Run(settings, data, folder, mark).execute(progress)
+    with locked(folder):
+        done = _finished(folder, mark)
+        return done or _begin(settings, data, folder, mark).execute(progress)
 
 
 def _finished(folder: Path, mark: str) -> RunRecord | None:
@@ -66,10 +69,12 @@ def _finished(folder: Path, mark: str) -> RunRecord | None:
     return record if record.status == "success" else None
 
 
-def record_failure(settings: RunSettings, data_folder: Path, folder: Path, error: str) -> None:
-    """Leave a record that says why a run failed. What it saved before stays, and the next try goes on from there."""
-    data = RunData.open(data_folder, settings.mixture)
-    write_record(folder, _record(settings, data, fingerprint(settings, data), status="failed", error=error, steps=0))
+def _begin(settings: RunSettings, data: RunData, folder: Path, mark: str) -> "_Run":
+    try:
+        return _Run(settings, data, folder, mark)
+    except DetenteError as error:
+        write_record(folder, _record(settings, data, mark, status="failed", error=str(error), steps=0))
+        raise
 
 
 class _Run:
@@ -86,18 +91,28 @@ class _Run:
     def execute(self, progress: Progress | None) -> RunRecord:
         write_atomic(self.folder / "settings.yaml", yaml.safe_dump(self.settings.model_dump(mode="json")).encode())
         state = self._resume()
-        start, last = state["step"], self.settings.training.steps
-        log = MetricsLog(self.folder, start=start)
-        saver = Checkpoints(self._save, every=self.settings.training.checkpoint_every, last=last)
+        self.log = MetricsLog(self.folder, start=state["step"])
+        reset_peak_memory(self.device)
         try:
             with StopRequest() as stop:
-                observers = self._observers(log, progress)
-                train(self._step(), start=start, stop=last, observers=observers, saver=saver, stop_request=stop)
+                record = self._train_and_score(state["step"], stop, progress)
         except Interrupted as interruption:
-            self._write("interrupted", interruption.step, error=str(interruption))
+            self._write("interrupted", interruption.step or self.done, error=str(interruption))
+            raise
+        except Exception as error:
+            self._write("failed", self.done, error=describe(error))
             raise
         finally:
-            log.close()
+            self.log.close()
+        # A signal that came after the last step: this run is done, the next must not begin.
+        stop.raise_if_asked(record.steps)
+        return record
+
+    def _train_and_score(self, start: int, stop: StopRequest, progress: Progress | None) -> RunRecord:
+        last = self.settings.training.steps
+        saver = Checkpoints(self._save, every=self.settings.training.checkpoint_every, last=last)
+        observers = self._observers(progress)
+        train(self._step(), start=start, stop=last, observers=observers, saver=saver, stop_request=stop)
         return self._write("success", last, languages=self.scorer.language_results(self.batches, self.folder))
 
     def _resume(self) -> dict[str, Any]:
@@ -109,15 +124,15 @@ class _Run:
                 f"{self.folder} holds checkpoints of another run. Delete the folder to start it anew."
             )
         self.clock = Clock(state.get("train_seconds", 0.0), state.get("total_seconds", 0.0))
-        self.sittings = state["sittings"] + 1
+        self.sittings, self.done = state["sittings"] + 1, state["step"]
         return state
 
-    def _observers(self, log: MetricsLog, progress: Progress | None) -> list[Observer]:
+    def _observers(self, progress: Progress | None) -> list[Observer]:
         training = self.settings.training
         last = training.steps
-        validation = Validation(self.scorer.validation, log, every=training.validate_every, last=last)
+        validation = Validation(self.scorer.validation, self.log, every=training.validate_every, last=last)
         told = [] if progress is None else [lambda done, report: progress(done, last, report)]
-        return [self.clock, log, validation, *told]
+        return [self.clock, self.log, validation, *told]
 
     def _step(self) -> Step:
         training = self.settings.training
@@ -128,6 +143,7 @@ class _Run:
         step: Step = MetaStep(*parts, self.settings.meta) if is_meta else PlainStep(*parts)
 
         def timed(number: int) -> StepReport:
+            self.done = number
             self.clock.start_step()
             return step(number)
 
@@ -141,6 +157,7 @@ class _Run:
             "total_seconds": self.clock.total_seconds,
         }
         keep = self.settings.training.keep_checkpoints
+        self.log.flush_to_disk()
         save_checkpoint(self.folder / "checkpoints", done, self.treated, self.optimizer, state, keep=keep)
 
     def _write(self, status: str, steps: int, **values: Any) -> RunRecord:

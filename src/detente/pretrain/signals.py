@@ -5,6 +5,8 @@ import threading
 from types import FrameType
 from typing import Self
 
+from detente.errors import Interrupted
+
 
 class StopRequest:
     """While entered, remembers the first signal instead of dying of it. A second Ctrl-C stops at once, unsaved."""
@@ -23,6 +25,15 @@ class StopRequest:
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def raise_if_asked(self, step: int) -> None:
+        """Leave, once everything up to `step` is saved.
+
+        Raises:
+            Interrupted: a signal has come.
+        """
+        if self.signal_number is not None:
+            raise Interrupted(step, self.signal_number)
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
         if self.signal_number == number == signal.SIGINT:

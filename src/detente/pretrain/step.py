@@ -35,7 +35,7 @@ class Step(Protocol):
         """Do step `number`, counted from 0.
 
         Raises:
-            TrainingError: a loss or gradient is not finite; nothing was updated.
+            TrainingError: a loss or gradient is not finite; it was not applied, and the last checkpoint is intact.
         """
 
 
@@ -49,13 +49,21 @@ class LossMeter:
     def add(self, batch: MaskedBatch, loss: Tensor) -> None:
         """Note a microbatch's loss; a loss that is not finite ends training."""
         value = loss.item()
-        if not math.isfinite(value):
-            raise TrainingError(
-                f"step {self._step}: the loss of {batch.language} is not finite ({value}). The last checkpoint is intact. "
-                "Lower `training.learning_rate`, or raise `training.warmup_steps`."
-            )
+        try:
+            check_finite(batch.language, value)
+        except TrainingError as error:
+            raise TrainingError(f"step {self._step}: {error}") from None
         self._losses.setdefault(batch.language, []).append(value)
 
     def means(self) -> dict[str, float]:
         """Language -> mean loss."""
         return {language: sum(values) / len(values) for language, values in self._losses.items()}
+
+
+def check_finite(language: str, loss: float) -> None:
+    """Refuse a training loss that is not finite."""
+    if not math.isfinite(loss):
+        raise TrainingError(
+            f"the loss of {language} is not finite ({loss}). The last checkpoint is intact. Lower `training.learning_rate`, or "
+            "raise `training.warmup_steps`."
+        )

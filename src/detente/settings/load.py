@@ -36,7 +36,7 @@ def study_from_mapping(
     values: Mapping[str, Any], overrides: Iterable[str] = (), *, base: Path | None = None
 ) -> StudySettings:
     """As `load_study`, from a mapping; `base` is the folder of relative paths."""
-    merged = _overlay(dict(values), _nested(overrides))
+    given = merged = _overlay(dict(values), _nested(overrides))
     preset = merged.get("preset", "mini")
     if isinstance(preset, str) and preset in PRESETS:
         merged = _overlay(PRESETS[preset], merged)
@@ -44,7 +44,13 @@ def study_from_mapping(
         study = StudySettings.model_validate(merged)
     except ValidationError as error:
         raise ConfigError(*_explain(error)) from None
-    problems = [*_language_problems(study), *_mixture_problems(study), *_budget_problems(study, merged)]
+    problems = [
+        *_language_problems(study),
+        *_mixture_problems(study),
+        *_repeated(study),
+        *_budget_problems(study, merged),
+        *_ignored(study, given),
+    ]
     if problems:
         raise ConfigError(*problems)
     return _resolve_paths(study, base or Path())
@@ -78,11 +84,18 @@ def _nested(overrides: Iterable[str]) -> dict[str, Any]:
         if not equals or not name:
             raise ConfigError(f"--set {override}: write it as name=value, for example training.steps=2000.")
         parts = name.strip().split(".")
-        leaf: dict[str, Any] = {parts[-1]: yaml.safe_load(value)}
+        leaf: dict[str, Any] = {parts[-1]: _parse_value(override, value)}
         for part in reversed(parts[:-1]):
             leaf = {part: leaf}
         nested = _overlay(nested, leaf)
     return nested
+
+
+def _parse_value(override: str, value: str) -> Any:
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {override}: the value is not valid YAML.") from None
 
 
 def _overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -178,6 +191,22 @@ def _budget_problems(study: StudySettings, given: Mapping[str, Any]) -> Iterable
     total = study.splits.meta + study.splits.validation + study.splits.test
     if total >= 0.9 and not math.isclose(total, 0.9):
         yield f"`splits`: meta, validation and test take {total:.2f} of the text; leave at least a tenth for training."
+
+
+def _repeated(study: StudySettings) -> Iterable[str]:
+    for name in ("treatments", "seeds"):
+        values = getattr(study, name)
+        if len(set(values)) < len(values):
+            yield f"`{name}`: {list(values)} names one twice; each makes a run of its own."
+
+
+def _ignored(study: StudySettings, given: Mapping[str, Any]) -> Iterable[str]:
+    """Settings that would have no effect, as far as the user gave them."""
+    if study.vocabulary.path is not None and "size" in given.get("vocabulary", {}):
+        yield "`vocabulary.size` has no effect with `vocabulary.path`: a ready tokenizer has its own size. Remove one."
+    if "warmup_steps" in given.get("training", {}) and study.training.warmup_steps >= study.training.steps:
+        found = f"{study.training.warmup_steps} of {study.training.steps} steps"
+        yield f"`training.warmup_steps`: the rate would never leave its warm-up, found {found}. Use a tenth, say."
 
 
 def _resolve_paths(study: StudySettings, base: Path) -> StudySettings:

@@ -3,7 +3,7 @@
 A model is frozen and refuses unknown keys. Derived numbers are methods or properties, never stored.
 """
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -20,6 +20,7 @@ from pydantic import (
 TreatmentName = Literal["none", "ffn", "attention", "adapter", "shared-adapter", "meta-adapter"]
 TextFormat = Literal["auto", "text", "jsonl", "parquet", "conllu", "wikipedia"]
 Preset = Literal["tiny", "mini", "paper"]
+Decay = Annotated[float, Field(ge=0, lt=1)]
 Script = Literal["latin", "cyrillic", "greek", "georgian", "armenian", "cherokee"]
 
 
@@ -186,8 +187,8 @@ class TrainingSettings(Settings):
     schedule: Literal["inverse-sqrt", "cosine"] = "cosine"
     """After the linear warm-up: XLM's inverse square root, or a cosine down to a tenth."""
     warmup_steps: NonNegativeInt = 100
-    """Updates of linear warm-up."""
-    betas: tuple[float, float] = (0.9, 0.98)
+    """Updates of linear warm-up; the same number in every run of a study, however long."""
+    betas: tuple[Decay, Decay] = (0.9, 0.98)
     """Decay rates of AdamW's moments."""
     eps: PositiveFloat = 1e-6
     """AdamW's epsilon."""
@@ -247,9 +248,9 @@ class StudySettings(Settings):
     """Where everything is written; `studies/NAME` when not given. Relative to the working folder."""
     languages: dict[str, LanguageSettings] = Field(min_length=1)
     """Label -> where its text comes from."""
-    mixtures: tuple[str | tuple[str, ...], ...] = ("mono", "joint")
+    mixtures: tuple[str | tuple[str, ...], ...] = Field(("mono", "joint"), min_length=1)
     """`mono` (each language alone), `pairs` (every two), `joint` (all), or lists of labels."""
-    treatments: tuple[TreatmentName, ...] = ("none",)
+    treatments: tuple[TreatmentName, ...] = Field(("none",), min_length=1)
     """Applied to every mixture of two or more languages; a mono run is always untreated."""
     seeds: tuple[NonNegativeInt, ...] = Field((1,), min_length=1)
     """One run of everything for each."""

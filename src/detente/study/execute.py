@@ -1,27 +1,32 @@
 """Do what is missing of a study: prepare the data, then every run without a good record. A failed run does not stop the rest."""
 
 import multiprocessing
-import os
 import signal
+import threading
+import traceback
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
 
-from detente.errors import ConfigError, DetenteError, Interrupted
+from detente.errors import ConfigError, DetenteError, Interrupted, describe
 from detente.prepare import Counter, prepare
-from detente.pretrain.data import RunData, fingerprint
+from detente.pretrain.data import SAVING, RunData, fingerprint
+from detente.pretrain.machine import choose_device, num_cores
 from detente.pretrain.observers import Progress
-from detente.pretrain.run import pretrain, record_failure
+from detente.pretrain.run import pretrain
 from detente.results import RunRecord, write_atomic, write_json
 from detente.settings import StudySettings
 from detente.study.plan import PlannedRun, mixtures, plan_runs
 
 FIXED = ("languages", "splits", "vocabulary", "encoder", "batches", "training", "budget")
-"""Settings of a study's folder that may not change: its runs would no longer be comparable."""
+"""Settings of a study that may not change once it has runs: they would no longer be comparable."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,9 @@ def run_study(
     jobs = [job for job in jobs if only in (None, job.run.name)]
     if on_plan is not None:
         on_plan(len(jobs))
-    does = _one_by_one(jobs, run_progress) if engine == "local" else _in_processes(jobs, workers or os.cpu_count() or 1)
+    does = (
+        _one_by_one(jobs, run_progress) if engine == "local" else _in_processes(jobs, workers or default_workers(jobs))
+    )
     outcomes = []
     for outcome in does:
         outcomes.append(outcome)
@@ -85,29 +92,38 @@ def run_study(
 
 
 def prepare_study(study: StudySettings, folder: Path, *, progress: Counter | None = None) -> None:
-    """Claim `folder` for `study` and bring its corpora, vocabularies and token stores up to date."""
-    claim_folder(study, folder)
-    prepare(study, folder, mixtures=mixtures(study), progress=progress)
-
-
-def claim_folder(study: StudySettings, folder: Path) -> None:
-    """Write the study's resolved settings into its folder, or check that they fit those there.
-
-    More seeds, treatments or mixtures may be asked of a folder later; what is in `FIXED` may not change.
+    """Bring a study's corpora, vocabularies and token stores up to date, and write its resolved settings into `folder`.
 
     Raises:
-        ConfigError: the folder holds a study with other settings.
+        ConfigError: the folder has runs of a study with other settings.
+        DataError, ConfigError: as `detente.prepare.prepare`.
+    """
+    refuse_other_settings(study, folder)
+    prepare(study, folder, mixtures=mixtures(study), progress=progress)
+    resolved = yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    write_atomic(folder / "study.yaml", resolved.encode())
+
+
+def refuse_other_settings(study: StudySettings, folder: Path) -> None:
+    """Compare with the study whose runs are in `folder`.
+
+    More seeds, treatments or mixtures may be asked of it later, and how often is saved may change; what is in `FIXED` may not.
+
+    Raises:
+        ConfigError: a fixed setting differs.
     """
     path = folder / "study.yaml"
-    resolved = study.model_dump(mode="json")
-    if path.exists():
-        before = yaml.safe_load(path.read_text(encoding="utf-8"))
-        differing = [name for name in FIXED if before.get(name) != resolved[name]]
-        if differing:
-            raise ConfigError(
-                f"{folder} holds a study with other settings ({', '.join(differing)}). Choose another `folder`, or delete it."
-            )
-    write_atomic(path, yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True).encode())
+    if not path.exists() or not any(folder.glob("runs/*")):
+        return
+    before = yaml.safe_load(path.read_text(encoding="utf-8"))
+    now = study.model_dump(mode="json", exclude={"training": set(SAVING)})
+    for name in SAVING:
+        before.get("training", {}).pop(name, None)
+    differing = [name for name in FIXED if before.get(name) != now[name]]
+    if differing:
+        raise ConfigError(
+            f"{folder} holds runs of a study with other settings ({', '.join(differing)}). Choose another `folder`, or delete it."
+        )
 
 
 def _jobs(study: StudySettings, folder: Path) -> list[Job]:
@@ -139,36 +155,84 @@ def _one_by_one(jobs: list[Job], run_progress: Callable[[PlannedRun], Progress] 
 
 
 def _do(job: Job, progress: Progress | None = None) -> Outcome:
+    """Whatever goes wrong with one run must not end the study."""
     try:
         return Outcome(job.run, pretrain(job.run.settings, job.data_folder, job.folder, progress=progress))
-    except DetenteError as error:
-        record_failure(job.run.settings, job.data_folder, job.folder, str(error))
-        return Outcome(job.run, None, str(error))
+    except Interrupted:
+        raise
+    except Exception as error:
+        if not isinstance(error, DetenteError):
+            with suppress(OSError):
+                write_atomic(job.folder / "error.txt", traceback.format_exc().encode())
+        return Outcome(job.run, None, describe(error))
+
+
+def default_workers(jobs: list[Job]) -> int:
+    """A worker a core that this process may use; one where they would share a GPU."""
+    if not jobs or choose_device(jobs[0].run.settings.training.device).type == "cuda":
+        return 1
+    return min(num_cores(), len(jobs))
 
 
 def _in_processes(jobs: list[Job], workers: int) -> Iterator[Outcome]:
     """Fresh processes, not forks: threads of torch and tokenizers do not survive a fork."""
-    threads = max(1, (os.cpu_count() or 1) // workers)
+    threads = max(1, num_cores() // workers)
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(threads,))
-    before = signal.signal(signal.SIGTERM, _raise_interrupted)
+    stop = context.Event()
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(threads, stop))
     try:
-        for future in as_completed([pool.submit(_do, job) for job in jobs]):
-            yield future.result()
+        with _terminated_as_interrupted():
+            waiting = {pool.submit(_do_unless_stopped, job): job for job in jobs}
+            for future in as_completed(waiting):
+                yield _outcome(future, waiting[future])
     except (Interrupted, KeyboardInterrupt) as reason:
+        # The pool has handed out a run more than it has workers; those must not begin.
+        stop.set()
         for worker in multiprocessing.active_children():
             worker.terminate()
-        raise reason if isinstance(reason, Interrupted) else Interrupted(0, signal.SIGINT) from None
+        number = reason.signal_number if isinstance(reason, Interrupted) else signal.SIGINT
+        raise Interrupted(None, number) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _outcome(future: "Future[Outcome]", job: Job) -> Outcome:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        return Outcome(job.run, None, "a process of the study died, of too little memory perhaps. Use fewer --workers.")
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM becomes `Interrupted`, as Ctrl-C becomes KeyboardInterrupt; in the main thread, the only one that gets signals."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _raise_interrupted)
+    try:
+        yield
+    finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def _start_worker(threads: int) -> None:
+def _raise_interrupted(number: int, frame: object) -> None:  # noqa: ARG001 - a signal handler
+    raise Interrupted(None, number)
+
+
+_stop: Any = None
+"""In a worker: set when the study is to end."""
+
+
+def _start_worker(threads: int, stop: Any) -> None:
     """Between runs a worker outlives the terminal's Ctrl-C, and ends when it is told to by its parent."""
+    global _stop  # noqa: PLW0603 - a worker's initializer has no other place
+    _stop = stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(threads)
 
 
-def _raise_interrupted(number: int, frame: object) -> None:  # noqa: ARG001 - a signal handler
-    raise Interrupted(0, number)
+def _do_unless_stopped(job: Job) -> Outcome:
+    if _stop.is_set():
+        raise Interrupted(None, signal.SIGTERM)
+    return _do(job)

@@ -44,7 +44,8 @@ def mixtures(study: StudySettings) -> list[tuple[str, ...]]:
 
 def _expand(mixture: str | tuple[str, ...], labels: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     if not isinstance(mixture, str):
-        yield mixture
+        # In the study's order, so that [sw, en] and [en, sw] are one mixture.
+        yield tuple(label for label in labels if label in mixture)
     elif mixture == "joint":
         yield labels
     else:

@@ -96,6 +96,18 @@ def test_when_all_are_damaged_it_says_so(tmp_path: Path) -> None:
         newest_checkpoint(tmp_path)
 
 
+def test_a_damaged_newer_checkpoint_does_not_push_out_the_good_one(tmp_path: Path) -> None:
+    treated, optimizer = make()
+    save_checkpoint(tmp_path, 10, treated, optimizer, {}, keep=2)
+    newest = save_checkpoint(tmp_path, 20, treated, optimizer, {}, keep=2)
+    (newest / checkpoint.WEIGHTS).write_bytes(b"")
+    (tmp_path / ".step-30.77").mkdir()
+    with pytest.warns(UserWarning):
+        load_checkpoint(tmp_path, treated, optimizer)
+    save_checkpoint(tmp_path, 15, treated, optimizer, {}, keep=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-15"]
+
+
 def test_no_checkpoint_is_a_fresh_start(tmp_path: Path) -> None:
     assert load_checkpoint(tmp_path / "none", *make()) is None
 

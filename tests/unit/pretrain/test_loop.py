@@ -8,7 +8,7 @@ import pytest
 
 from detente.errors import Interrupted
 from detente.pretrain.loop import train
-from detente.pretrain.observers import MetricsLog
+from detente.pretrain.observers import Checkpoints, MetricsLog
 from detente.pretrain.scoring import early_losses
 from detente.pretrain.signals import StopRequest
 from detente.pretrain.step import StepReport
@@ -53,7 +53,7 @@ def test_a_signal_lets_the_step_end_and_saves(number: signal.Signals) -> None:
 
     before = signal.getsignal(number)
     with (
-        pytest.raises(Interrupted, match="interrupted after step 4; the state is saved") as caught,
+        pytest.raises(Interrupted, match="interrupted after step 4; what was begun is saved") as caught,
         StopRequest() as stop,
     ):
         run(calls, stop, step)
@@ -66,6 +66,18 @@ def test_a_second_ctrl_c_stops_at_once() -> None:
     with pytest.raises(KeyboardInterrupt), StopRequest():
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_no_step_is_saved_twice() -> None:
+    saved: list[int] = []
+    checkpoints = Checkpoints(saved.append, every=2, last=5)
+    for done in (1, 2, 3):
+        checkpoints(done, REPORT)
+    checkpoints.save(3)
+    checkpoints.save(3)
+    for done in (4, 5):
+        checkpoints(done, REPORT)
+    assert saved == [2, 3, 4, 5]
 
 
 def test_metrics_of_steps_that_are_done_again_are_cut_off(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from detente.batches import SpecialTokens, TrainBatches
 from detente.encoder import Encoder
+from detente.errors import TrainingError
 from detente.pretrain import meta as meta_module
 from detente.pretrain.meta import MetaStep, meta_gradient
 from detente.pretrain.objective import masked_lm_loss
@@ -144,6 +145,49 @@ def test_the_meta_step_updates_phi_first_then_theta_at_the_new_phi(monkeypatch: 
     assert set(theta_owners) == {"shared"}
     torch.testing.assert_close(phi_gradients, expected)
     torch.testing.assert_close(theta_gradients, theta_expected)
+
+
+def test_each_phi_is_updated_once_a_step_by_the_mean_over_its_microbatches() -> None:
+    treated, batches = make_treated(dropout=0.0), make_batches(accumulation=6)
+    train = list(batches.train(0))
+    held_out = {language: batches.meta(0, language) for language in LANGUAGES}
+    updater = make_updater(treated)
+    found = [(b.language, meta_gradient(treated, b, held_out, beta=updater.rate(0)).total()) for b in train]
+    names = {parameter: name for name, parameter in treated.named_parameters()}
+    seen: dict[str, list[Tensor]] = {}
+
+    def catch(number: int, parameters, gradients) -> float:
+        owners = {owner(names[p]) for p in parameters}
+        assert len(owners) == 1
+        assert owners.isdisjoint(seen), "one update each"
+        seen[owners.pop()] = list(gradients)
+        return 0.0
+
+    updater.apply = catch
+    MetaStep(treated, batches, updater, CPU, MetaSettings())(0)
+    drawn = {batch.language for batch in train}
+    assert set(seen) == {*drawn, "shared"}
+    for language in drawn:
+        own = [gradient for i, gradient in found if i == language]
+        expected = [torch.stack(parts).mean(0) for parts in zip(*own, strict=True)]
+        torch.testing.assert_close(seen[language], expected)
+
+
+@pytest.mark.parametrize(
+    "make_step", [PlainStep, lambda *parts: MetaStep(*parts, MetaSettings())], ids=["plain", "meta"]
+)
+def test_a_loss_that_is_not_finite_moves_nothing_and_is_named(make_step: Callable) -> None:
+    treated, batches = make_treated(), make_batches()
+    with torch.no_grad():
+        treated.shared["output_bias"][7] = torch.nan
+    before = snapshot(treated)
+    step = make_step(treated, batches, make_updater(treated), CPU)
+    language = batches.draws[2][0]
+    with pytest.raises(
+        TrainingError, match=rf"^step 2: the loss of {language} is not finite \(nan\)\. The last checkpoint"
+    ):
+        step(2)
+    assert {name for name in moved(treated, before) if name != "shared/output_bias"} == set()
 
 
 def test_every_language_validates_on_its_own_held_out_batch(monkeypatch: pytest.MonkeyPatch) -> None:

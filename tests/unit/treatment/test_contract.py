@@ -1,10 +1,13 @@
 """What every treatment promises, checked for each."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
 
 from detente.encoder import Encoder
+from detente.pretrain.checkpoint import load_weights, save_checkpoint
 from detente.settings import AdapterSettings, EncoderSettings
 from detente.treatment import TREATMENTS, TreatedEncoder, remove_treatment, treat
 
@@ -117,6 +120,30 @@ def test_parameter_counts_by_hand(name: str, specific: int) -> None:
     adapters = LAYERS * 2 * (2 * WIDTH * BOTTLENECK + BOTTLENECK + WIDTH)
     added = adapters if "adapter" in name else 0
     assert treated_encoder(name, "modern").count() == (untreated + added - specific, specific)
+
+
+@every_treatment
+@every_variant
+def test_save_and_load_are_bitwise(name: str, variant: str, tmp_path: Path) -> None:
+    treated, other = treated_encoder(name, variant), treated_encoder(name, variant)
+    random = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for _, parameter in treated.named_parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=random))
+    folder = save_checkpoint(tmp_path, 1, treated, torch.optim.AdamW(treated.shared.values()), {})
+    load_weights(folder, other)
+    for language in LANGUAGES:
+        assert torch.equal(other.logits(language, tokens()), treated.logits(language, tokens()))
+
+
+def test_mono_and_joint_encoders_of_a_seed_start_alike() -> None:
+    """The language embedding has another size, and must not shift the draws of the rest."""
+    settings = make_encoder("xlm").settings
+    mono, joint = (
+        dict(Encoder(settings, 50, block_length=12, num_languages=n, seed=1).named_parameters()) for n in (1, 3)
+    )
+    alike = {name for name in mono if torch.equal(mono[name], joint[name])}
+    assert set(mono) - alike == {"language_embedding.weight"}
 
 
 def test_xlm_parameter_count_by_hand() -> None:

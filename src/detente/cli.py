@@ -161,6 +161,7 @@ def _do_study(
             on_plan=lambda number: view.start_whole("runs", number),
             prepare_progress=view.counter,
             run_progress=lambda run: view.steps(run.name),
+            on_wait=view.in_hand,
             on_outcome=ended,
         )
     if any(outcome.record for outcome in outcomes):

@@ -6,6 +6,7 @@ what, how it ended and what came out; `metrics.jsonl` has one line a step (train
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from detente.errors import RecordError
 RECORD_VERSION = 1
 RECORD_FILE = "record.json"
 METRICS_FILE = "metrics.jsonl"
+LONGEST_LINE = 16_384
 
 # Metric -> (unit, whether lower is better). Bold type, arrows and colours come from here.
 METRICS: dict[str, tuple[str, Literal["lower", "higher"]]] = {
@@ -187,3 +189,14 @@ def read_metrics(run_folder: Path) -> Iterator[dict[str, Any]]:
         for line in file:
             if line.endswith("\n"):
                 yield json.loads(line)
+
+
+def last_step(run_folder: Path) -> int:
+    """The newest step in `metrics.jsonl`, without reading all of it; 0 when there is none."""
+    path = run_folder / METRICS_FILE
+    if not path.exists():
+        return 0
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - LONGEST_LINE))
+        found = re.findall(rb'"step": (\d+)', file.read())
+    return int(found[-1]) if found else 0

@@ -61,6 +61,13 @@ class ProgressView:
             self._bars.advance(self._whole)
         self.console.print(line, highlight=False)
 
+    def in_hand(self, shares: Mapping[str, float]) -> None:
+        """How far the runs in hand are, where several are."""
+        note = "  ".join(f"{name} {share:.0%}" for name, share in shares.items())
+        if self._whole is not None:
+            self._bars.update(self._whole, note=note)
+        self._log(f"in hand: {note}")
+
     def counter(self, description: str, unit: str, total: int | None) -> Callable[[int], None]:
         """Follows a long stage (`detente.prepare.Counter`): told how much more is done, such as records read."""
         task = self._bars.add_task(description, total=total, note=unit)
@@ -85,12 +92,16 @@ class ProgressView:
             seconds = time.monotonic() - begun
             note = f"{tokens / seconds:,.0f} tokens/s  loss {_losses(report.loss)}"
             self._bars.update(task, total=total, completed=done, note=note)
-            if not self.console.is_terminal and time.monotonic() - self._last_line > LOG_EVERY_SECONDS:
-                self._last_line = time.monotonic()
-                left = (total - done) * seconds / steps
-                self.console.print(f"{description}: step {done}/{total}, {note}, {left:.0f} s left", highlight=False)
+            left = (total - done) * seconds / steps
+            self._log(f"{description}: step {done}/{total}, {note}, {left:.0f} s left")
 
         return show
+
+    def _log(self, line: str) -> None:
+        """Without a terminal, a line a minute."""
+        if not self.console.is_terminal and time.monotonic() - self._last_line > LOG_EVERY_SECONDS:
+            self._last_line = time.monotonic()
+            self.console.print(line, highlight=False)
 
     def _show_instead(self, task: TaskID | None) -> None:
         """One thing is in hand at a time: the bar of the one before goes."""

@@ -4,8 +4,8 @@ import multiprocessing
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from detente.pretrain.data import SAVING, RunData, fingerprint
 from detente.pretrain.machine import choose_device, num_cores
 from detente.pretrain.observers import Progress
 from detente.pretrain.run import pretrain
-from detente.results import RunRecord, write_atomic, write_json
+from detente.results import RunRecord, last_step, write_atomic, write_json
 from detente.settings import StudySettings
 from detente.study.plan import PlannedRun, mixtures, plan_runs
 
@@ -57,6 +57,7 @@ def run_study(
     prepare_progress: Counter | None = None,
     on_plan: Callable[[int], None] | None = None,
     run_progress: Callable[[PlannedRun], Progress] | None = None,
+    on_wait: Callable[[dict[str, float]], None] | None = None,
     on_outcome: Callable[[Outcome], None] | None = None,
 ) -> list[Outcome]:
     """Do every run of `study` that has no good record, in `folder`.
@@ -65,8 +66,9 @@ def run_study(
         engine: `local` does one run after another in this process; `processes` does `workers` at a time, the machine's threads
             divided among them.
         only: name of the one run wanted.
-        prepare_progress, on_plan, run_progress, on_outcome: told of long stages, of the number of runs, of a run's steps
-            (`local` only) and of its end.
+        prepare_progress, on_plan, on_outcome: told of long stages, of the number of runs, and of the end of each.
+        run_progress: gives what is told of a run's steps (`local`).
+        on_wait: told about once a second what share of each run in hand is done (`processes`).
 
     Raises:
         ConfigError: the engine is unknown, or the folder holds another study.
@@ -80,9 +82,10 @@ def run_study(
     jobs = [job for job in jobs if only in (None, job.run.name)]
     if on_plan is not None:
         on_plan(len(jobs))
-    does = (
-        _one_by_one(jobs, run_progress) if engine == "local" else _in_processes(jobs, workers or default_workers(jobs))
-    )
+    if engine == "local":
+        does = _one_by_one(jobs, run_progress)
+    else:
+        does = _in_processes(jobs, workers or default_workers(jobs), on_wait or (lambda _: None))
     outcomes = []
     for outcome in does:
         outcomes.append(outcome)
@@ -174,7 +177,7 @@ def default_workers(jobs: list[Job]) -> int:
     return min(num_cores(), len(jobs))
 
 
-def _in_processes(jobs: list[Job], workers: int) -> Iterator[Outcome]:
+def _in_processes(jobs: list[Job], workers: int, on_wait: Callable[[dict[str, float]], None]) -> Iterator[Outcome]:
     """Fresh processes, not forks: threads of torch and tokenizers do not survive a fork."""
     threads = max(1, num_cores() // workers)
     context = multiprocessing.get_context("spawn")
@@ -183,8 +186,10 @@ def _in_processes(jobs: list[Job], workers: int) -> Iterator[Outcome]:
     try:
         with _terminated_as_interrupted():
             waiting = {pool.submit(_do_unless_stopped, job): job for job in jobs}
-            for future in as_completed(waiting):
-                yield _outcome(future, waiting[future])
+            while waiting:
+                ended, _ = wait(waiting, timeout=1, return_when=FIRST_COMPLETED)
+                yield from [_outcome(future, waiting.pop(future)) for future in ended]
+                on_wait(_shares_done(waiting.values()))
     except (Interrupted, KeyboardInterrupt) as reason:
         # The pool has handed out a run more than it has workers; those must not begin.
         stop.set()
@@ -194,6 +199,12 @@ def _in_processes(jobs: list[Job], workers: int) -> Iterator[Outcome]:
         raise Interrupted(None, number) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _shares_done(jobs: Iterable[Job]) -> dict[str, float]:
+    """Of the runs that have begun, by their metrics."""
+    steps = [(job.run, last_step(job.folder)) for job in jobs]
+    return {run.name: step / run.settings.training.steps for run, step in steps if step}
 
 
 def _outcome(future: "Future[Outcome]", job: Job) -> Outcome:

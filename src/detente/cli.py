@@ -61,11 +61,7 @@ def demo(
 def prepare(study_file: StudyFile, overrides: Overrides = [], folder: Folder = None) -> None:  # noqa: B006
     """Text -> vocabulary -> token store."""
     study, folder = _load(study_file, overrides, folder)
-    from detente.study.execute import prepare_study
-    from detente.terminal import ProgressView
-
-    with _interruptible(), ProgressView(console) as view:
-        prepare_study(study, folder, progress=view.counter)
+    _prepare(study, folder)
     console.print(f"prepared in {folder / 'data'}")
 
 
@@ -139,6 +135,17 @@ def _load(study_file: Path, overrides: list[str], folder: Path | None) -> "tuple
     return settings, folder or study_folder(settings)
 
 
+def _prepare(settings: "StudySettings", folder: Path) -> None:
+    from detente.study.data_table import HEADER, data_table
+    from detente.study.execute import prepare_study
+    from detente.terminal import ProgressView, print_table
+
+    with _interruptible(), ProgressView(console) as view:
+        prepare_study(settings, folder, progress=view.counter)
+    rows, warnings = data_table(folder)
+    print_table(console, "Text, all splits", HEADER, rows, warnings)
+
+
 def _do_study(
     settings: "StudySettings", folder: Path, engine: str, workers: int | None, only: "PlannedRun | None" = None
 ) -> None:
@@ -147,6 +154,7 @@ def _do_study(
 
     if workers is not None and engine == "local":
         raise ConfigError("--workers has no effect with `--engine local`. Add `--engine processes`.")
+    _prepare(settings, folder)
     with _interruptible(), ProgressView(console) as view:
 
         def ended(outcome: "Outcome") -> None:
@@ -159,7 +167,6 @@ def _do_study(
             workers=workers,
             only=only.name if only else None,
             on_plan=lambda number: view.start_whole("runs", number),
-            prepare_progress=view.counter,
             run_progress=lambda run: view.steps(run.name),
             on_wait=view.in_hand,
             on_outcome=ended,

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from detente.report import numbers
 from detente.report.inventory import Run, Study, System
@@ -103,7 +104,8 @@ def _summary_row(study: Study, language: str, line: Line) -> Row:
     cells = (
         bits_cell,
         value_cell(study, PERPLEXITY, system, language),
-        compared,
+        # The word has a column of its own here.
+        replace(compared, word=None),
         Cell(compared.word or ""),
         recovered_cell(study, system, language),
         value_cell(study, EARLY_LOSS, system, language),

@@ -13,7 +13,7 @@ from detente.results import Baseline
 
 Tokens = NDArray[np.unsignedinteger]
 
-# More counts no longer move the figures, and the bigrams' sort stays below 1 GB.
+# More counts no longer move the figures; this many keep the memory at about 1 GB.
 COUNTED_TOKENS = 32_000_000
 _SLICE = 1_000_000
 
@@ -25,13 +25,13 @@ def count_baseline(
 
     With N(h) the count of a context, D(h) how many different tokens were seen after it and P' the next shorter model:
     P(w | h) = (count(h, w) + D(h) P'(w)) / (N(h) + D(h)); the shortest is uniform. Special tokens, the end
-    of a record among them, are contexts but never targets, as in masking. Streams above 32 million tokens are counted in
-    evenly spread slices.
+    of a record among them, are contexts but never targets, as in masking. Of streams above 32 million tokens (test: 8 million)
+    evenly spread slices are taken.
 
     Raises:
         ValueError: `test` has no target.
     """
-    train, test = _spread(train, COUNTED_TOKENS), _spread(test, COUNTED_TOKENS)
+    train, test = _spread(train, COUNTED_TOKENS), _spread(test, COUNTED_TOKENS // 4)
     is_ordinary = np.ones(vocabulary_size, dtype=bool)
     is_ordinary[list(special_ids)] = False
     if not is_ordinary[test].any():
@@ -74,8 +74,13 @@ def _bigram(
     # A context never seen leaves the unigram alone.
     different = np.maximum(np.bincount(contexts, minlength=size), 1)
     wanted = _pairs(test, size, end_id)[is_ordinary[test]]
-    before, target = np.divmod(wanted.astype(np.int64), size)
-    return (_look_up(seen, counts, wanted) + different[before] * unigram[target]) / (total[before] + different[before])
+    probabilities = np.empty(len(wanted))
+    for start in range(0, len(wanted), _SLICE):
+        part = wanted[start : start + _SLICE]
+        before, target = np.divmod(part.astype(np.int64), size)
+        found = _look_up(seen, counts, part) + different[before] * unigram[target]
+        probabilities[start : start + _SLICE] = found / (total[before] + different[before])
+    return probabilities
 
 
 def _pairs(tokens: Tokens, size: int, end_id: int) -> NDArray[np.uint64]:

@@ -58,10 +58,20 @@ def demo(
 
 
 @app.command()
-def prepare(study_file: StudyFile, overrides: Overrides = [], folder: Folder = None) -> None:  # noqa: B006
+def prepare(
+    study_file: StudyFile,
+    overrides: Overrides = [],  # noqa: B006
+    folder: Folder = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Read all tokens back and compare their checksums.")] = False,
+) -> None:
     """Text -> vocabulary -> token store."""
     study, folder = _load(study_file, overrides, folder)
     _prepare(study, folder)
+    if verify:
+        from detente.study.execute import verify_data
+
+        verify_data(study, folder)
+        console.print("every checksum holds")
     console.print(f"prepared in {folder / 'data'}")
 
 

@@ -294,6 +294,11 @@ def script_of(character: str) -> str | None:
     return _SCRIPT_OF_NAME.get(first)
 
 
+def is_known_script(script: str) -> bool:
+    """Whether `script_of` can tell this script from others."""
+    return set(scripts_within(script)) <= set(_SCRIPT_OF_NAME.values())
+
+
 def scripts_within(script: str) -> tuple[str, ...]:
     """What `script_of` says of text in `script`: `Jpan` is written in `Hira`, `Kana` and `Hani`."""
     return _TOGETHER.get(script, (script,))

@@ -15,6 +15,7 @@ from pathlib import Path
 from detente.corpus import SPLITS, build_corpus
 from detente.corpus.manifest import read_manifest
 from detente.errors import DataError
+from detente.lock import locked
 from detente.settings import StudySettings, VocabularySettings
 from detente.store import StoreManifest, build_store
 from detente.vocabulary import (
@@ -44,12 +45,12 @@ def prepare(
         Vocabulary name -> STUDY/data/NAME.
 
     Raises:
-        DataError: a text cannot be read or is too small for a batch, or the disk is full.
+        DataError: a text cannot be read or is too small for a batch, the disk is full, or another process is preparing.
         ConfigError: the vocabulary is too large for the text, or a ready tokenizer lacks a token.
     """
     data, counter = folder / "data", progress or (lambda *_: lambda _: None)
     groups = _languages_of_vocabularies(study, mixtures)
-    with _told_when_full(data):
+    with _told_when_full(data), locked(data):
         wanted = {label for learnt_from, _ in groups.values() for label in learnt_from}
         corpora = {label: data / "corpus" / label for label in study.languages if label in wanted}
         for label, corpus in corpora.items():
@@ -162,7 +163,8 @@ def _told_when_full(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        free = shutil.disk_usage(folder).free / 1e6
+        existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        free = shutil.disk_usage(existing).free / 1e6
         raise DataError(
             f"the disk of {folder} is full ({free:.1f} MB are free). Make room, or put the study elsewhere (`folder`), and "
             "run the same command again."

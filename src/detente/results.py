@@ -8,6 +8,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -127,6 +128,11 @@ class RunRecord(Part):
     machine: dict[str, str] = {}
 
 
+def now() -> str:
+    """UTC, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write beside, flush to disk, rename: a reader sees the old file or the new one."""
     write_atomic(path, json.dumps(value, indent=1, ensure_ascii=False, sort_keys=True).encode() + b"\n")
@@ -136,11 +142,15 @@ def write_atomic(path: Path, content: bytes) -> None:
     """As `write_json`, for bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with beside.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    try:
+        with beside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        # On a full disk, half a file would keep the space.
+        beside.unlink(missing_ok=True)
 
 
 def write_record(folder: Path, record: RunRecord) -> None:

@@ -70,6 +70,18 @@ def test_prepare_then_settings_on_the_command_line(detente: Run, study_file, tmp
     assert (tmp_path / "out" / "data" / "shared" / "store" / "en" / "manifest.json").is_file()
 
 
+def test_verify_finds_a_flipped_bit(detente: Run, study_file, tmp_path: Path) -> None:
+    arguments = ("prepare", study_file(), "--folder", tmp_path / "out", "--verify")
+    code, output, _ = detente(*arguments)
+    assert (code, "every checksum holds" in output) == (0, True)
+    tokens = tmp_path / "out" / "data" / "shared" / "store" / "en" / "train.bin"
+    content = bytearray(tokens.read_bytes())
+    content[len(content) // 2] ^= 1
+    tokens.write_bytes(content)
+    code, _, errors = detente(*arguments)
+    assert (code, "train.bin" in errors) == (2, True), errors
+
+
 def test_a_failed_run_gives_exit_code_1(detente: Run, study_file, tmp_path: Path, monkeypatch) -> None:
     from detente.errors import TrainingError
 

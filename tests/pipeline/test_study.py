@@ -10,9 +10,9 @@ import torch
 
 from detente.corpus import SPLITS
 from detente.errors import ConfigError, DataError, Interrupted, TrainingError
+from detente.lock import locked
 from detente.pretrain import pretrain
 from detente.pretrain.checkpoint import WEIGHTS, newest_checkpoint
-from detente.pretrain.lock import locked
 from detente.pretrain.machine import num_cores
 from detente.pretrain.plain import PlainStep
 from detente.report import write_report

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from detente.errors import ConfigError, DataError
+from detente.lock import locked
 from detente.prepare import prepare, vocabulary_name
 from detente.settings import StudySettings, study_from_mapping
 from detente.store import Store
@@ -201,6 +202,12 @@ def test_no_meta_text_is_needed_without_the_meta_step(texts: Path) -> None:
 def test_too_large_a_vocabulary_names_the_setting(texts: Path) -> None:
     with pytest.raises(ConfigError, match=r"`vocabulary.size` is 5000, but the text supports only \d+ entries"):
         prepare(make_study(texts, vocabulary={"size": 5000}), texts / "study", mixtures=MIXTURES)
+
+
+def test_a_second_process_is_told_who_prepares(texts: Path) -> None:
+    """Two at once would both append to the same token files."""
+    with locked(texts / "study" / "data"), pytest.raises(DataError, match=r"data is in use by process \d+ on .* since"):
+        prepare(make_study(texts), texts / "study", mixtures=MIXTURES)
 
 
 def test_a_full_disk_is_told(texts: Path, monkeypatch: pytest.MonkeyPatch) -> None:

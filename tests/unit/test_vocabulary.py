@@ -68,6 +68,28 @@ def test_marks_stay_inside_words(corpus: Path, folder: Path) -> None:
     assert len(pieces) == 2
 
 
+@pytest.mark.parametrize(
+    ("text", "longest"),
+    [
+        ("\u4e2d\u6587" * 20, 6),  # Han
+        ("\u3072\u3089" * 20, 6),  # Hiragana
+        ("\u0e01\u0e34" * 20, 6),  # Thai, with a vowel sign
+        ("donaudampfschiff" * 3, 48),
+        ("\u0c24\u0c46" * 20, 40),  # Telugu
+    ],
+)
+def test_scripts_without_blanks_are_cut_and_others_are_not(folder: Path, text: str, longest: int) -> None:
+    """A clause as one piece is nearly always new, and learning holds every different piece in memory."""
+    found = Vocabulary.load(folder).tokenizer.pre_tokenizer.pre_tokenize_str(text)
+    assert max(end - start for _, (start, end) in found) == longest
+    assert [start for _, (start, _) in found[1:]] == [end for _, (_, end) in found[:-1]], "nothing is lost"
+
+
+def test_small_temperatures_do_not_overflow(corpus: Path) -> None:
+    settings = VocabularySettings(size=400, temperature=0.001)
+    assert mixing_rates({"en": corpus}, settings)["en"] == pytest.approx(1.0)
+
+
 def test_special_tokens_in_a_text_are_text(folder: Path) -> None:
     vocabulary = Vocabulary.load(folder)
     (ids,) = vocabulary.encode_batch(["<mask></s>"])

@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -40,7 +39,6 @@ _VERSION = 1
 _BLOCK_BYTES = 1 << 22
 _PROGRESS_RECORDS = 4096
 _PARTIAL = ".partial-"
-_ABANDONED_SECONDS = 24 * 3600
 # Of constructed languages, by the name of their alphabet in the settings.
 _CONSTRUCTED_SCRIPTS = {
     "latin": "Latn",
@@ -133,10 +131,9 @@ def _scratch(folder: Path) -> Iterator[Path]:
 
 
 def _remove_abandoned(folder: Path) -> None:
-    """Scratch folders that a killed process left. Young ones may belong to another that is at work."""
+    """Scratch folders that a killed process left; nobody else is at work here (`detente.prepare` holds the lock)."""
     for left in folder.glob(f"{_PARTIAL}*"):
-        if time.time() - max(path.stat().st_mtime for path in (left, *left.iterdir())) > _ABANDONED_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)
+        shutil.rmtree(left, ignore_errors=True)
 
 
 @dataclass

@@ -44,6 +44,8 @@ def _explain(path: Path, error: Exception) -> str:
     kind = COMPRESSIONS.get(path.suffix.lower())
     if kind is None or getattr(error, "errno", None) is not None:
         return f"{path} could not be read: {getattr(error, 'strerror', None) or error}."
+    if "too much memory" in str(error):
+        return f"{path} was compressed with a window of more than 128 MB (zstd --long). Decompress it first."
     if isinstance(error, EOFError):
         return f"{path} is truncated: its {kind} data stops before the end. Copy or download it again."
     return f"{path} is not sound {kind} data ({error}). Copy or download it again, or correct the ending of its name."

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from detente.corpus.manifest import CorpusManifest
-from detente.languages import scripts_within
+from detente.languages import is_known_script, scripts_within
 
 _FEW_TRAIN_CHARACTERS = 100_000
 _FEW_TEST_CHARACTERS = 5_000
@@ -14,7 +14,7 @@ def find_doubts(manifest: CorpusManifest, subsample: int | None) -> Iterator[str
     """Warnings for the manifest's reader; `subsample` is what was asked for."""
     expected = scripts_within(manifest.script)
     share = sum(manifest.scripts.get(script, 0.0) for script in expected)
-    if manifest.scripts and share < 0.5:
+    if manifest.scripts and share < 0.5 and is_known_script(manifest.script):
         most, its_share = next(iter(manifest.scripts.items()))
         yield f"{its_share:.0%} of the letters are {most} and only {share:.0%} {manifest.script}: is this {manifest.name}? Check `paths` or `script`."
     train, test = manifest.splits["train"], manifest.splits["test"]

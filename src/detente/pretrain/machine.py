@@ -4,10 +4,8 @@ import os
 import platform
 import re
 import resource
-import socket
 import sys
 from contextlib import suppress
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -56,16 +54,6 @@ def machine(device: torch.device) -> dict[str, str]:
 def versions() -> dict[str, str]:
     """Of the packages that decide a result."""
     return {package: version(package) for package in PACKAGES}
-
-
-def now() -> str:
-    """UTC, ISO 8601."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def process() -> str:
-    """Who is at work, for people on other machines too."""
-    return f"process {os.getpid()} on {socket.gethostname()}"
 
 
 def num_cores() -> int:

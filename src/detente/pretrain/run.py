@@ -8,11 +8,11 @@ import yaml
 
 from detente.encoder import Encoder
 from detente.errors import CheckpointError, DetenteError, Interrupted, RecordError, describe
+from detente.lock import locked
 from detente.pretrain.checkpoint import load_checkpoint, save_checkpoint
 from detente.pretrain.data import RunData, fingerprint, train_batches
-from detente.pretrain.lock import locked
 from detente.pretrain.loop import Observer, train
-from detente.pretrain.machine import choose_device, machine, now, peak_memory, reset_peak_memory, versions
+from detente.pretrain.machine import choose_device, machine, peak_memory, reset_peak_memory, versions
 from detente.pretrain.meta import MetaStep
 from detente.pretrain.observers import Checkpoints, Clock, MetricsLog, Progress, Validation
 from detente.pretrain.optimizer import Updater, build_optimizer
@@ -20,7 +20,7 @@ from detente.pretrain.plain import PlainStep
 from detente.pretrain.scoring import Scorer
 from detente.pretrain.signals import StopRequest
 from detente.pretrain.step import Step, StepReport
-from detente.results import RECORD_FILE, Parameters, RunRecord, read_record, write_atomic, write_record
+from detente.results import RECORD_FILE, Parameters, RunRecord, now, read_record, write_atomic, write_record
 from detente.seeds import derive_seed
 from detente.settings import RunSettings
 from detente.treatment import TREATMENTS, TreatedEncoder, treat

@@ -15,6 +15,16 @@ from detente.results import write_atomic
 __all__ = ["Cell", "Column", "Row", "Table", "summary_table", "write_report"]
 
 PAGE_FILE = "report.html"
+TABLES = (*(m.key for m in (INTERFERENCE, BITS, PERPLEXITY, EARLY_LOSS)), "summary", "recovered", "text-seen", "cost")
+OWN_FILES = (
+    *(f"tables/{key}.{suffix}" for key in TABLES for suffix in ("csv", "md", "tex")),
+    *(
+        f"figures/{kind}-*.{suffix}"
+        for kind in ("interference", "validation", "early-loss")
+        for suffix in ("pdf", "png", "svg")
+    ),
+)
+"""What a report writes, as patterns: anything else in those folders is somebody's own."""
 
 
 def write_report(study_folder: Path) -> Path:
@@ -30,12 +40,20 @@ def write_report(study_folder: Path) -> Path:
 
     study = read_study(study_folder)
     tables = all_tables(study)
+    _remove_older(study_folder)
     for table in tables:
         write_table(table, study_folder / "tables")
     drawings = draw_all(study, study_folder / "figures")
     path = study_folder / PAGE_FILE
     write_atomic(path, render(study, tables, drawings).encode())
     return path
+
+
+def _remove_older(study_folder: Path) -> None:
+    """A table that the records no longer support must not stay beside those they do."""
+    for name in OWN_FILES:
+        for path in study_folder.glob(name):
+            path.unlink()
 
 
 def summary_table(study_folder: Path) -> Table:

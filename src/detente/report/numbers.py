@@ -42,6 +42,8 @@ def bounds(estimate: Estimate) -> str:
 
 def difference(value: float) -> str:
     """A difference without its interval."""
+    if not math.isfinite(value):
+        return "not finite"
     return _minus(f"{value:+.3f}")
 
 

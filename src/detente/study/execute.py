@@ -16,7 +16,7 @@ import torch
 import yaml
 
 from detente.errors import ConfigError, DetenteError, Interrupted, describe
-from detente.prepare import Counter, prepare
+from detente.prepare import Counter, prepare, vocabulary_name
 from detente.pretrain.data import SAVING, RunData, fingerprint
 from detente.pretrain.machine import choose_device, num_cores
 from detente.pretrain.observers import Progress
@@ -105,6 +105,19 @@ def prepare_study(study: StudySettings, folder: Path, *, progress: Counter | Non
     prepare(study, folder, mixtures=mixtures(study), progress=progress)
     resolved = yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     write_atomic(folder / "study.yaml", resolved.encode())
+
+
+def verify_data(study: StudySettings, folder: Path) -> None:
+    """Read every token back that the study's runs use.
+
+    Raises:
+        DataError: a file does not have its checksum.
+    """
+    wanted: dict[str, set[str]] = {}
+    for mixture in mixtures(study):
+        wanted.setdefault(vocabulary_name(study, mixture), set()).update(mixture)
+    for name, labels in wanted.items():
+        RunData.open(folder / "data" / name, tuple(labels)).store.verify()
 
 
 def refuse_other_settings(study: StudySettings, folder: Path) -> None:

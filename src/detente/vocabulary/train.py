@@ -12,7 +12,11 @@ from detente.vocabulary.load import SPECIAL_TOKENS, Vocabulary
 
 # GPT-2's pattern without its English endings, and with combining marks and joiners inside words: there, every vowel
 # sign ends a word, and Telugu text takes twice the tokens.
-_PIECES = r" ?[\p{L}\p{M}\u200c\u200d]+| ?\p{N}+| ?[^\s\p{L}\p{M}\p{N}\u200c\u200d]+|\s+(?!\S)|\s+"
+# Scripts that put no blank between words are cut after some letters: a whole clause as one piece would nearly always
+# be a new one, and learning holds every different piece in memory.
+_UNSPACED = "".join(rf"\p{{{script}}}" for script in ("Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar"))
+_PIECES = rf" ?[{_UNSPACED}]{{1,6}}| ?[\p{{L}}\p{{M}}\u200c\u200d&&[^{_UNSPACED}]]+|"
+_PIECES += r" ?\p{N}+| ?[^\s\p{L}\p{M}\p{N}\u200c\u200d]+|\s+(?!\S)|\s+"
 _PROGRESS_CHARACTERS = 1_000_000
 
 Progress = Callable[[int], None]
@@ -41,8 +45,9 @@ def train_vocabulary(
 def mixing_rates(corpora: Mapping[str, Path], settings: VocabularySettings) -> dict[str, float]:
     """Label -> how often each of its training records is read; above 1 for languages that the temperature favours."""
     counts = {label: read_manifest(folder).splits["train"].characters for label, folder in corpora.items()}
-    weights = {label: count ** (1 / settings.temperature) for label, count in counts.items()}
-    scale = min(settings.characters, sum(counts.values())) / max(sum(weights.values()), 1.0)
+    largest = max(1, *counts.values())
+    weights = {label: (count / largest) ** (1 / settings.temperature) for label, count in counts.items()}
+    scale = min(settings.characters, sum(counts.values())) / sum(weights.values())
     return {label: scale * weights[label] / max(count, 1) for label, count in counts.items()}
 
 

@@ -191,3 +191,16 @@ def test_neither_torch_nor_matplotlib_is_imported_with_the_report() -> None:
         "assert not {'torch', 'matplotlib', 'pandas'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_the_records_no_longer_support_goes(write_study: WriteStudy) -> None:
+    folder = write_study()
+    stale = [folder / "tables" / "recovered.csv", folder / "figures" / "interference-en+te.png"]
+    own = folder / "tables" / "my-notes.md"
+    for path in (*stale, own):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("old", encoding="utf-8")
+    write_report(folder)
+    assert not stale[1].exists()
+    assert not stale[0].exists() or stale[0].read_text(encoding="utf-8") != "old"
+    assert own.read_text(encoding="utf-8") == "old"

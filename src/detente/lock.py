@@ -1,19 +1,21 @@
-"""One process at a time on a run folder. The lock is the system's own: it ends with the process, however that ends."""
+"""One process at a time on a folder. The lock is the system's own: it ends with the process, however that ends."""
 
 import fcntl
+import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from detente.errors import DataError
-from detente.pretrain.machine import now, process
+from detente.results import now
 
 LOCK_FILE = ".lock"
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a run folder.
+    """Hold a folder.
 
     Raises:
         DataError: another process holds it; who, and since when.
@@ -26,6 +28,6 @@ def locked(folder: Path) -> Iterator[None]:
             file.seek(0)
             raise DataError(f"{folder} is in use by {file.read().strip()}. Wait for it, or stop it.") from None
         file.truncate(0)
-        file.write(f"{process()} since {now()}")
+        file.write(f"process {os.getpid()} on {socket.gethostname()} since {now()}")
         file.flush()
         yield

@@ -9,6 +9,8 @@ import pytest
 
 from detente import cli
 from detente.results import read_records
+from detente.study import demo
+from detente.treatment import TREATMENTS
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -41,6 +43,20 @@ def test_study_prints_the_table_and_writes_the_page(detente: Run, study_file, tm
         assert words in output
     assert (tmp_path / "out" / "report.html").is_file()
     assert len(list((tmp_path / "out").glob("runs/*/record.json"))) == 4
+
+
+@pytest.mark.slow
+def test_the_demo_shows_all_seven_systems(detente: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With fewer steps than people see; `make demo` runs the same command."""
+    study = demo.demo_study(1)
+    short = study.model_copy(update={"training": study.training.model_copy(update={"steps": 10, "warmup_steps": 2})})
+    monkeypatch.setattr(demo, "demo_study", lambda seeds: short if seeds == 1 else None)
+    code, output, _ = detente("demo", "--folder", tmp_path / "demo", "--seeds", "1", "--workers", "2")
+    assert code == 0
+    table = output[output.index("Summary") :]
+    for system in ("mono", "untreated", *(f"+ {name}" for name in TREATMENTS if name != "none"), "unigram", "bigram"):
+        assert table.count(f" {system} ") >= 2, system
+    assert (tmp_path / "demo" / "report.html").is_file()
 
 
 def test_dry_run_lists_runs_with_their_cost_and_writes_nothing(detente: Run, study_file, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ Slow libraries are imported where a verb needs them, so that `--help` answers at
 
 import signal
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -116,7 +117,8 @@ def report(folder: Annotated[Path, typer.Argument(help="A study's folder.", show
 
 
 def main() -> None:
-    """Entry point: one clear line instead of a traceback for what the user can mend."""
+    """Entry point: one clear line instead of a traceback for what the user can mend, and for warnings."""
+    warnings.showwarning = lambda message, *_: _complain(f"warning: {message}")
     try:
         app()
     except Interrupted as interruption:

@@ -93,7 +93,7 @@ class SplitSettings(Settings):
     """Shares of the records, decided by a hash of each record, so that they never move when text is appended."""
 
     meta: float = Field(0.02, ge=0, le=0.4)
-    """Held-out batches of the meta step (L_val in method 5)."""
+    """Held-out batches of the meta step (L_val in method 5). The phi of `meta-adapter` learns from these alone: give a small corpus more."""
     validation: float = Field(0.02, gt=0, le=0.4)
     """Curves and model selection."""
     test: float = Field(0.02, gt=0, le=0.4)

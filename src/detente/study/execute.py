@@ -23,6 +23,7 @@ from detente.pretrain.observers import Progress
 from detente.pretrain.run import pretrain
 from detente.results import RunRecord, last_step, write_atomic, write_json
 from detente.settings import StudySettings
+from detente.study.estimate import passes
 from detente.study.plan import PlannedRun, mixtures, plan_runs
 
 FIXED = ("languages", "splits", "vocabulary", "encoder", "batches", "training", "budget")
@@ -198,7 +199,7 @@ def _in_processes(jobs: list[Job], workers: int, on_wait: Callable[[dict[str, fl
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(threads, stop))
     try:
         with _terminated_as_interrupted():
-            waiting = {pool.submit(_do_unless_stopped, job): job for job in jobs}
+            waiting = {pool.submit(_do_unless_stopped, job): job for job in _long_ones_first(jobs)}
             while waiting:
                 ended, _ = wait(waiting, timeout=1, return_when=FIRST_COMPLETED)
                 yield from [_outcome(future, waiting.pop(future)) for future in ended]
@@ -212,6 +213,13 @@ def _in_processes(jobs: list[Job], workers: int, on_wait: Callable[[dict[str, fl
         raise Interrupted(None, number) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _long_ones_first(jobs: list[Job]) -> list[Job]:
+    """Within each seed: a long run begun last would leave the other workers idle."""
+    seeds = list(dict.fromkeys(job.run.settings.seed for job in jobs))
+    cost = {job.run: passes(job.run.settings) * job.run.settings.training.steps for job in jobs}
+    return sorted(jobs, key=lambda job: (seeds.index(job.run.settings.seed), -cost[job.run]))
 
 
 def _shares_done(jobs: Iterable[Job]) -> dict[str, float]:

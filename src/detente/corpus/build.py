@@ -20,7 +20,6 @@ from detente.corpus.count import ScriptCounter, add_counts, count_lines
 from detente.corpus.doubts import find_doubts
 from detente.corpus.files import TextFile
 from detente.corpus.manifest import (
-    MANIFEST_FILE,
     SPLITS,
     CorpusManifest,
     SplitCounts,
@@ -32,6 +31,7 @@ from detente.corpus.read import read_text, sources
 from detente.corpus.split import Fates, decide_fates, hash_record
 from detente.errors import DataError
 from detente.languages import find_language
+from detente.manifests import MANIFEST_FILE
 from detente.settings.schema import LanguageSettings, SplitSettings
 
 # Counts up when cleaning, splitting or generating changes, so that older corpora are built anew.

@@ -1,21 +1,11 @@
 """What a corpus folder says about itself. Written last: a folder with a manifest is complete."""
 
-import json
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from detente.errors import DataError
-from detente.results import write_json
+from detente.manifests import MANIFEST_FILE, read_manifest_file
+from detente.results import Part, write_json
 
 SPLITS = ("train", "meta", "validation", "test")
-MANIFEST_FILE = "manifest.json"
-
-
-class Part(BaseModel):
-    """Base of the manifest's parts: immutable, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class SplitCounts(Part):
@@ -74,16 +64,7 @@ def read_manifest(folder: Path) -> CorpusManifest:
     Raises:
         DataError: it is missing or damaged.
     """
-    path = folder / MANIFEST_FILE
-    try:
-        return CorpusManifest.model_validate(json.loads(path.read_bytes()))
-    except (FileNotFoundError, NotADirectoryError):
-        raise DataError(f"there is no finished corpus in {folder}. Run `detente prepare`.") from None
-    except OSError as error:
-        raise DataError(f"{path} could not be read: {error.strerror}.") from None
-    except (ValueError, ValidationError) as error:
-        problem = " ".join(str(error).split())[:200]
-        raise DataError(f"{path} is damaged ({problem}). Delete it and run `detente prepare` again.") from None
+    return read_manifest_file(folder, CorpusManifest, "corpus")
 
 
 def write_manifest(folder: Path, manifest: CorpusManifest) -> None:

@@ -7,10 +7,10 @@ import numpy as np
 from detente.baselines import count_baseline
 from detente.corpus.manifest import SPLITS, CorpusManifest, read_manifest, split_path
 from detente.errors import DataError
+from detente.manifests import MANIFEST_FILE
 from detente.results import Baseline, write_json
 from detente.store.encode import Progress, encode_file, journal_path, token_dtype
 from detente.store.manifest import (
-    MANIFEST_FILE,
     STORE_VERSION,
     SplitTokens,
     StoreManifest,

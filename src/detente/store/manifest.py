@@ -3,14 +3,12 @@
 import hashlib
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from detente.corpus.manifest import SPLITS
 from detente.errors import DataError
+from detente.manifests import MANIFEST_FILE, read_manifest_file
 from detente.results import Baseline, Part
 
 STORE_VERSION = 1
-MANIFEST_FILE = "manifest.json"
 
 
 class SplitTokens(Part):
@@ -57,17 +55,10 @@ def read_store_manifest(folder: Path, label: str) -> StoreManifest:
     Raises:
         DataError: it is missing, damaged or of another version.
     """
-    path = folder / label / MANIFEST_FILE
-    try:
-        manifest = StoreManifest.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise DataError(f"there is no finished token store of `{label}` in {folder}. Run `detente prepare`.") from None
-    except ValidationError as error:
-        problem = " ".join(str(error).split())[:200]
-        raise DataError(f"{path} is damaged ({problem}). Delete it and run `detente prepare` again.") from None
+    manifest = read_manifest_file(folder / label, StoreManifest, f"token store of `{label}`")
     if manifest.version != STORE_VERSION:
         raise DataError(
-            f"{path} has version {manifest.version}, this detente reads {STORE_VERSION}. Run `detente prepare`."
+            f"{folder / label / MANIFEST_FILE} has version {manifest.version}, this detente reads {STORE_VERSION}. Run `detente prepare`."
         )
     return manifest
 

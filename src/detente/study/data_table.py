@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from detente.corpus.manifest import CorpusManifest, read_manifest
-from detente.vocabulary.manifest import MANIFEST_FILE, LanguageFit, read_vocabulary_manifest
+from detente.manifests import MANIFEST_FILE
+from detente.vocabulary.manifest import LanguageFit, read_vocabulary_manifest
 
 HEADER = ("text", "language", "script", "records", "words", "characters", "bytes", "duplicates", "tokens a word")
 

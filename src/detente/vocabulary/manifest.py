@@ -3,14 +3,12 @@
 import hashlib
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from detente.errors import DataError
+from detente.manifests import MANIFEST_FILE, read_manifest_file
 from detente.results import Part, write_json
 from detente.vocabulary.load import TOKENIZER_FILE
 
 VOCABULARY_VERSION = 1
-MANIFEST_FILE = "manifest.json"
 
 
 class LanguageFit(Part):
@@ -46,17 +44,10 @@ def read_vocabulary_manifest(folder: Path) -> VocabularyManifest:
     Raises:
         DataError: it is missing, damaged or of another version.
     """
-    path = folder / MANIFEST_FILE
-    try:
-        manifest = VocabularyManifest.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise DataError(f"there is no finished vocabulary in {folder}. Run `detente prepare`.") from None
-    except ValidationError as error:
-        problem = " ".join(str(error).split())[:200]
-        raise DataError(f"{path} is damaged ({problem}). Delete it and run `detente prepare` again.") from None
+    manifest = read_manifest_file(folder, VocabularyManifest, "vocabulary")
     if manifest.version != VOCABULARY_VERSION:
         raise DataError(
-            f"{path} has version {manifest.version}, not {VOCABULARY_VERSION}. Run `detente prepare` again."
+            f"{folder / MANIFEST_FILE} has version {manifest.version}, not {VOCABULARY_VERSION}. Run `detente prepare` again."
         )
     return manifest
 

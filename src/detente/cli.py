@@ -67,10 +67,13 @@ def prepare(
 ) -> None:
     """Text -> vocabulary -> token store."""
     study, folder = _load(study_file, overrides, folder)
-    _prepare(study, folder)
-    if verify:
-        from detente.study.execute import verify_data
+    from detente.study.execute import prepare_study, verify_data
+    from detente.terminal import ProgressView
 
+    with _interruptible(), ProgressView(console) as view:
+        prepare_study(study, folder, progress=view.counter)
+    _show_data(folder)
+    if verify:
         verify_data(study, folder)
         console.print("every checksum holds")
     console.print(f"prepared in {folder / 'data'}")
@@ -147,15 +150,12 @@ def _load(study_file: Path, overrides: list[str], folder: Path | None) -> "tuple
     return settings, folder or study_folder(settings)
 
 
-def _prepare(settings: "StudySettings", folder: Path) -> None:
+def _show_data(folder: Path) -> None:
     from detente.study.data_table import HEADER, data_table
-    from detente.study.execute import prepare_study
-    from detente.terminal import ProgressView, print_table
+    from detente.terminal import print_table
 
-    with _interruptible(), ProgressView(console) as view:
-        prepare_study(settings, folder, progress=view.counter)
-    rows, warnings = data_table(folder)
-    print_table(console, "Text, all splits", HEADER, rows, warnings)
+    rows, doubts = data_table(folder)
+    print_table(console, "Text, all splits", HEADER, rows, doubts)
 
 
 def _do_study(
@@ -166,8 +166,11 @@ def _do_study(
 
     if workers is not None and engine == "local":
         raise ConfigError("--workers has no effect with `--engine local`. Add `--engine processes`.")
-    _prepare(settings, folder)
     with _interruptible(), ProgressView(console) as view:
+
+        def planned(number: int) -> None:
+            _show_data(folder)
+            view.start_whole("runs", number)
 
         def ended(outcome: "Outcome") -> None:
             view.advance_whole(_outcome_line(outcome))
@@ -178,7 +181,8 @@ def _do_study(
             engine=engine,
             workers=workers,
             only=only.name if only else None,
-            on_plan=lambda number: view.start_whole("runs", number),
+            prepare_progress=view.counter,
+            on_plan=planned,
             run_progress=lambda run: view.steps(run.name),
             on_wait=view.in_hand,
             on_outcome=ended,

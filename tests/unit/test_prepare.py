@@ -197,6 +197,8 @@ def test_a_text_too_small_for_a_batch_says_what_to_do(texts: Path) -> None:
 def test_no_meta_text_is_needed_without_the_meta_step(texts: Path) -> None:
     study = make_study(texts, splits={"meta": 0, "validation": 0.05, "test": 0.05})
     prepare(study, texts / "study", mixtures=MIXTURES)
+    for label in {label for mixture in MIXTURES for label in mixture}:
+        assert (texts / "study" / "data" / "shared" / "store" / label / "meta.bin").stat().st_size == 0
 
 
 def test_too_large_a_vocabulary_names_the_setting(texts: Path) -> None:

@@ -162,7 +162,6 @@ class _Run:
 
     def _write(self, status: str, steps: int, **values: Any) -> RunRecord:
         shared, specific = self.treated.count()
-        batches, accumulation = self.settings.batches, self.settings.training.accumulation
         record = _record(
             self.settings,
             self.data,
@@ -170,7 +169,7 @@ class _Run:
             status=status,
             steps=steps,
             parameters=Parameters(shared=shared, specific=specific),
-            tokens=steps * accumulation * batches.blocks * batches.block_length,
+            tokens=self.settings.tokens(steps),
             train_seconds=round(self.clock.train_seconds, 3),
             total_seconds=round(self.clock.total_seconds, 3),
             peak_memory_bytes=peak_memory(self.device),

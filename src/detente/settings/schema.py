@@ -236,6 +236,10 @@ class RunSettings(Settings):
         """For people: mixture, treatment, seed. Unique within a study."""
         return f"{'+'.join(self.mixture)}_{self.treatment}_seed{self.seed}"
 
+    def tokens(self, steps: int) -> int:
+        """Training tokens in so many steps; held-out batches are not counted."""
+        return steps * self.training.accumulation * self.batches.blocks * self.batches.block_length
+
 
 class StudySettings(Settings):
     """A grid of runs: mixtures x treatments x seeds over some languages."""

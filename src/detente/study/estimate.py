@@ -42,8 +42,7 @@ def estimate_runs(runs: list[PlannedRun], vocabulary_size: int) -> list[Estimate
 
 def _estimate(settings: RunSettings, vocabulary_size: int, speed: float) -> Estimate:
     shared, specific = build_model(settings, vocabulary_size).count()
-    blocks = settings.training.steps * settings.training.accumulation * settings.batches.blocks
-    tokens = blocks * settings.batches.block_length
+    tokens = settings.tokens(settings.training.steps)
     return Estimate(shared, specific, tokens, tokens / speed * passes(settings) / 3)
 
 

@@ -9,6 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -145,9 +146,11 @@ def refuse_other_settings(study: StudySettings, folder: Path) -> None:
 
 def _jobs(study: StudySettings, folder: Path) -> list[Job]:
     jobs = []
+    # Runs of a mixture share their data, and a large vocabulary takes a while to load.
+    opened = cache(RunData.open)
     for run in plan_runs(study):
         data_folder = folder / "data" / run.settings.vocabulary
-        mark = fingerprint(run.settings, RunData.open(data_folder, run.settings.mixture))
+        mark = fingerprint(run.settings, opened(data_folder, run.settings.mixture))
         jobs.append(Job(run, data_folder, folder / "runs" / f"{run.name}-{mark[:8]}"))
     return jobs
 

@@ -36,6 +36,10 @@ class TrainingError(DetenteError):
     """Training cannot go on, for example because the loss is not finite."""
 
 
+class ProcessLost(Exception):
+    """One of the processes that train a run together has ended; no setting was wrong."""
+
+
 class Interrupted(Exception):
     """Ctrl-C or SIGTERM: the state was saved at `step`; without a step, that of every run in hand was.
 

@@ -79,6 +79,35 @@ class LanguageResult(Part):
         return self.test.loss < 0.9 * self.baseline.unigram
 
 
+class MetaTerms(Part):
+    """The two terms of the meta-gradient d - beta h (method 5): medians over the measured steps of the second half of training."""
+
+    measured: int
+    """Steps behind the medians."""
+    skipped: int = 0
+    """Updates of phi that were left out, in the whole run, because the held-out gradient was zero or not finite."""
+    direct_norm: float | None = None
+    """Of d."""
+    second_order_norm: float | None = None
+    """Of beta h; None when the term was left out."""
+    ratio: float | None = None
+    """Second-order over direct norm."""
+    cosine: float | None = None
+    """Of d and -beta h: 1 when the second-order term asks for the same change."""
+    epsilon: float | None = None
+    """How far theta was moved along the direction of the differences."""
+    difference_error: float | None = None
+    """One-sided against central differences, relative to h: what one-sided ones err by."""
+    direct_noise: float | None = None
+    """Standard deviation of d from one held-out batch to another."""
+
+    @property
+    def is_below_noise(self) -> bool:
+        """Whether another held-out batch would have changed the meta-gradient by more than the second-order term did."""
+        known = self.second_order_norm is not None and self.direct_noise is not None
+        return known and self.second_order_norm < self.direct_noise  # type: ignore[operator]
+
+
 class Parameters(Part):
     """Parameter counts."""
 
@@ -103,6 +132,8 @@ class RunRecord(Part):
     error: str | None = None
     mixture: tuple[str, ...]
     treatment: str
+    variant: str = ""
+    """Name of the study's variant; empty where the treatment has the study's own settings."""
     seed: int
     settings: dict[str, Any]
     """Resolved `RunSettings`."""
@@ -110,6 +141,8 @@ class RunRecord(Part):
     """Optimizer updates done."""
     languages: dict[str, LanguageResult] = {}
     parameters: Parameters | None = None
+    meta: MetaTerms | None = None
+    """Of a `meta-adapter` run."""
     vocabulary: str
     """Checksum of the vocabulary."""
     tokens: int = 0
@@ -126,6 +159,11 @@ class RunRecord(Part):
     """UTC time, ISO 8601."""
     versions: dict[str, str] = {}
     machine: dict[str, str] = {}
+
+    @property
+    def system(self) -> str:
+        """The variant, or the treatment where it has the study's own settings."""
+        return self.variant or self.treatment
 
 
 def now() -> str:
@@ -189,7 +227,8 @@ def read_records(study_folder: Path) -> list[RunRecord]:
 def read_metrics(run_folder: Path) -> Iterator[dict[str, Any]]:
     """The lines of `metrics.jsonl`, in order. A last line cut short by a crash is left out.
 
-    A training line: {"kind": "train", "step", "loss": {label: nats}, "gradient_norm", "learning_rate", "tokens"}.
+    A training line: {"kind": "train", "step", "loss": {label: nats}, "gradient_norm", "learning_rate", "tokens"}; of a meta step, now
+    and then, also the measurements of `MetaTerms`.
     A validation line: {"kind": "validation", "step", "loss": {label: nats}, "bits_per_character": {label: bits}}.
     """
     path = run_folder / METRICS_FILE

@@ -5,7 +5,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from detente.batches import SpecialTokens, Tokens, TrainBatches
+from detente.batches import HeldOutBatches, SpecialTokens, Tokens, TrainBatches
+from detente.batches.batch import Share
 from detente.errors import ConfigError
 from detente.settings import RunSettings
 from detente.store import Store
@@ -14,7 +15,10 @@ from detente.vocabulary import Vocabulary
 SAVING = ("checkpoint_every", "keep_checkpoints")
 """Training settings that decide how often is saved, and no number."""
 
-FORMAT = 1
+WATCHING = ("measure_every", "skip_limit")
+"""Settings of the meta step that decide what is measured and when to give up, and no number."""
+
+FORMAT = 2
 """Raised when the same settings would give other numbers than an older detente gave."""
 
 
@@ -43,8 +47,11 @@ class RunData:
 
 
 def fingerprint(settings: RunSettings, data: RunData) -> str:
-    """Hash of everything that decides a run's result. How often it is saved does not."""
-    chosen = settings.model_dump(mode="json", exclude={"training": set(SAVING)})
+    """Hash of everything that decides a run's result. How often it is saved, and what its system is called, does not."""
+    is_meta = settings.treatment == "meta-adapter"
+    chosen = settings.model_dump(
+        mode="json", exclude={"training": set(SAVING), "variant": True, "meta": set(WATCHING) if is_meta else True}
+    )
     content = {
         "format": FORMAT,
         "settings": chosen,
@@ -54,24 +61,20 @@ def fingerprint(settings: RunSettings, data: RunData) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def train_batches(settings: RunSettings, data: RunData) -> TrainBatches:
-    """The batches of a run; held-out ones only where the meta step asks for them.
+def train_batches(settings: RunSettings, data: RunData, share: Share = Share()) -> TrainBatches:
+    """The training batches of a run.
 
     Raises:
         ConfigError: the run is so short that a language is never drawn.
         DataError: a language has too little text.
     """
-
-    def split(name: str) -> dict[str, Tokens]:
-        return {label: data.store.tokens(label, name) for label in settings.mixture}
-
     batches = TrainBatches(
-        split("train"),
+        _tokens(settings, data, "train"),
         settings.batches,
         data.special,
         seed=settings.seed,
-        meta=split("meta") if settings.treatment == "meta-adapter" else None,
         accumulation=settings.training.accumulation,
+        share=share,
         drawn_evenly=settings.drawn_evenly,
     )
     steps = settings.training.steps
@@ -82,3 +85,17 @@ def train_batches(settings: RunSettings, data: RunData) -> TrainBatches:
                 "`batches.temperature`."
             )
     return batches
+
+
+def held_out_batches(settings: RunSettings, data: RunData, share: Share = Share()) -> HeldOutBatches:
+    """What the meta step's L_val is computed on.
+
+    Raises:
+        DataError: a language has too little text in that split.
+    """
+    tokens = _tokens(settings, data, settings.meta.meta_split)
+    return HeldOutBatches(tokens, settings.meta, settings.batches, data.special, seed=settings.seed, share=share)
+
+
+def _tokens(settings: RunSettings, data: RunData, split: str) -> dict[str, Tokens]:
+    return {label: data.store.tokens(label, split) for label in settings.mixture}

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from detente.errors import Interrupted
 from detente.pretrain.signals import StopRequest
 from detente.pretrain.step import Step, StepReport
 
@@ -33,6 +34,6 @@ def train(
         report = step(number)
         for observer in (*observers, saver):
             observer(number + 1, report)
-        if stop_request.signal_number is not None and number + 1 < stop:
+        if number + 1 < stop and (signal_number := stop_request.asked()):
             saver.save(number + 1)
-            stop_request.raise_if_asked(number + 1)
+            raise Interrupted(number + 1, signal_number)

@@ -17,12 +17,12 @@ PACKAGES = ("detente", "torch", "numpy", "tokenizers", "safetensors")
 
 
 def choose_device(wanted: str) -> torch.device:
-    """`auto` is a GPU when there is one."""
+    """`auto` is a GPU when there is one; several processes on a machine take one each."""
     if wanted == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
     if wanted == "cuda" and not torch.cuda.is_available():
         raise ConfigError("`training.device` is cuda, but torch finds no GPU. Use `auto` or `cpu`.")
-    return torch.device(wanted)
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if wanted == "cuda" else torch.device(wanted)
 
 
 def reset_peak_memory(device: torch.device) -> None:

@@ -1,184 +1,182 @@
 """The meta step: phi_i learns so that theta, after following the training gradient, does well on held-out text of all languages.
 
-Method 5, from Wang, Lipton and Tsvetkov 2020, section 4 and algorithm 1; the mixed second derivative by central differences
-(Liu et al. 2019, DARTS, equation 8). For the language i of each microbatch:
+Method 5, from Wang, Lipton and Tsvetkov 2020, section 4 and algorithm 1. For the language i of each microbatch:
 
-    g      = grad_theta L_train^i(theta, phi_i)
-    theta' = theta - beta g
-    v      = grad_theta' 1/L sum_j L_meta^j(theta', phi_j)
-    d      = 1/L grad_phi_i L_meta^i(theta', phi_i)
-    h      = [grad_phi_i L_train^i(theta + eps v, phi_i) - grad_phi_i L_train^i(theta - eps v, phi_i)] / (2 eps)
-    phi_i <- Update(phi_i, d - beta h)
-    theta <- Update(theta, grad_theta L_train(theta, phi_i(new)))
+    phi_i <- Update(phi_i, the meta-gradient)                                     meta_gradient.py
+    theta <- Update(theta, grad_theta L_train(theta, phi_i(new)))                 order: theta-after-phi
+    theta <- Update(theta, grad_theta L_train(theta, phi_i(old)))                 order: fused
 
-Theta is never written to before its own update: theta' and theta +- eps v are new tensors, so no bit of it can be lost.
+Each language's phi is updated once a step, by the mean over its microbatches; then theta, once. Clipping applies to each update.
 """
 
-from dataclasses import dataclass
+import warnings
 
 import torch
 from torch import Tensor, nn
 
-from detente.batches import MaskedBatch, TrainBatches
-from detente.errors import TrainingError
+from detente.batches import HeldOutBatches, MaskedBatch, TrainBatches
+from detente.batches.batch import rows_in
+from detente.pretrain.inner_rule import adam_rule, sgd_rule
+from detente.pretrain.meta_gradient import InnerPass, MetaGradient, NoDirectionError, inner_pass, meta_gradient
 from detente.pretrain.objective import masked_lm_loss
 from detente.pretrain.optimizer import Updater
+from detente.pretrain.parallel import Ranks
 from detente.pretrain.plain import add_gradients
-from detente.pretrain.step import LossMeter, StepReport, check_finite
+from detente.pretrain.step import LossMeter, StepReport
 from detente.settings import MetaSettings
 from detente.treatment import TreatedEncoder
 
-Tensors = dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class MetaGradient:
-    """The gradient of phi_i, as its two terms.
-
-    Attributes:
-        direct: d, by phi's names.
-        second_order: beta h, by phi's names; the gradient is `direct - second_order`.
-    """
-
-    direct: Tensors
-    second_order: Tensors
-
-    def total(self) -> list[Tensor]:
-        """d - beta h, in the order of phi."""
-        return [self.direct[name] - self.second_order[name] for name in self.direct]
-
-    def norms(self) -> dict[str, float]:
-        """Norms of both terms: the second-order one is linear in beta, and may be too small to matter."""
-        return {"direct_norm": float(_norm(self.direct)), "second_order_norm": float(_norm(self.second_order))}
-
 
 class MetaStep:
-    """Updates phi_i by the meta-gradient, then theta by the training gradient (the source's order)."""
+    """Updates phi by the meta-gradient and theta by the training gradient."""
 
     def __init__(
         self,
         treated: TreatedEncoder,
         batches: TrainBatches,
+        held_out: HeldOutBatches,
         updater: Updater,
         device: torch.device,
         settings: MetaSettings,
+        *,
+        ranks: Ranks = Ranks(),
     ) -> None:
-        self.treated, self.batches, self.updater, self.device = treated, batches, updater, device
-        self.settings = settings
+        self.treated, self.batches, self.held_out, self.updater = treated, batches, held_out, updater
+        self.device, self.settings, self.ranks = device, settings, ranks
+        self._precision = updater.settings.precision
+        self._inner_rows = rows_in(
+            settings.inner_fraction, batches.settings, ranks.share, setting="meta.inner_fraction"
+        )
+        self._precondition = adam_rule(treated, updater.optimizer) if settings.inner_rule == "adam" else sgd_rule
+        if settings.second_order == "exact":
+            warnings.warn(
+                "`meta.second_order: exact` needs second derivatives, which fused attention does not have: its passes use the math "
+                "kernel, which is slower and takes more memory",
+                stacklevel=2,
+            )
 
     def __call__(self, number: int) -> StepReport:
-        """See `Step`. Each language's phi is updated once, by the mean over its microbatches; then theta, once."""
+        """See `Step`. `terms` has the measurements of `meta_gradient`, and how many updates of phi were `skipped`."""
         train = [batch.to(self.device) for batch in self.batches.train(number)]
-        held_out = {j: self.batches.meta(number, j).to(self.device) for j in self.treated.languages}
-        terms = self._update_specific(number, train, held_out)
-        return self._update_shared(number, train, terms)
+        do = self._fused if self.settings.order == "fused" else self._theta_after_phi
+        meter, gradients, terms = do(number, train)
+        losses = meter.means()
+        for gradient in gradients.values():
+            gradient.div_(len(train))
+        norm = self.updater.apply(number, gradients, gradients.values())
+        return StepReport(losses, sum(batch.num_tokens for batch in train), norm, self.updater.rate(number), terms)
 
-    def _update_specific(
-        self, number: int, train: list[MaskedBatch], held_out: dict[str, MaskedBatch]
-    ) -> dict[str, float]:
-        found: dict[str, list[MetaGradient]] = {}
+    def _theta_after_phi(self, number: int, train: list[MaskedBatch]) -> "_Shared":
+        """The source's order."""
+        found = _Found(number)
+        for batch in filter(self._is_due, train):
+            inner, _ = batch.split(self._inner_rows)
+            found.add(self._meta_gradient(number, self._inner_pass(number, inner)))
+        found.update_specific(self.treated, self.updater)
+        meter, gradients = LossMeter(number), _Gradients()
         for batch in train:
-            found.setdefault(batch.language, []).append(self._gradient(number, batch, held_out))
-        for language, gradients in found.items():
-            totals = zip(*(gradient.total() for gradient in gradients), strict=True)
-            mean = [torch.stack(parts).mean(0) for parts in totals]
-            self.updater.apply(number, self.treated.specific[language].values(), mean)
-        norms = [gradient.norms() for gradients in found.values() for gradient in gradients]
-        return {name: sum(each[name] for each in norms) / len(norms) for name in norms[0]}
+            loss, gradient = self._theta_gradient(batch)
+            meter.add(batch.language, loss)
+            add_gradients(gradients, self.treated.shared.values(), gradient)
+        self.ranks.sum_(gradients.values(), meter.losses)
+        return meter, gradients, found.terms()
 
-    def _gradient(self, number: int, batch: MaskedBatch, held_out: dict[str, MaskedBatch]) -> MetaGradient:
-        beta = self.settings.beta or self.updater.rate(number)
-        epsilon, precision = self.settings.epsilon, self.updater.settings.precision
-        try:
-            return meta_gradient(self.treated, batch, held_out, beta=beta, epsilon=epsilon, precision=precision)
-        except TrainingError as error:
-            raise TrainingError(f"step {number}: {error}") from None
-
-    def _update_shared(self, number: int, train: list[MaskedBatch], terms: dict[str, float]) -> StepReport:
-        meter = LossMeter(number)
-        gradients: dict[nn.Parameter, Tensor] = {}
+    def _fused(self, number: int, train: list[MaskedBatch]) -> "_Shared":
+        """The pass that gives g gives theta's gradient too, at the old phi; the rows it leaves out take a pass of their own."""
+        found, meter, gradients = _Found(number), LossMeter(number), _Gradients()
         theta = list(self.treated.shared.values())
         for batch in train:
-            loss = masked_lm_loss(self.treated, batch, precision=self.updater.settings.precision)
-            meter.add(batch, loss)
-            add_gradients(gradients, theta, torch.autograd.grad(loss, theta))
-        mean = [gradient / len(train) for gradient in gradients.values()]
-        norm = self.updater.apply(number, gradients, mean)
-        tokens = sum(batch.tokens.numel() for batch in train)
-        return StepReport(meter.means(), tokens, norm, self.updater.rate(number), terms)
+            inner, rest = batch.split(self._inner_rows) if self._is_due(batch) else (batch, None)
+            passed = self._inner_pass(number, inner)
+            if self._is_due(batch):
+                found.add(self._meta_gradient(number, passed))
+            loss, share = passed.loss, inner.num_targets / batch.num_targets
+            if rest is not None:
+                rest_loss, gradient = self._theta_gradient(rest)
+                self.ranks.sum_(gradient, [rest_loss])
+                loss = share * loss + (1 - share) * rest_loss
+                for mine, other in zip(passed.theta.values(), gradient, strict=True):
+                    mine.mul_(share).add_(other, alpha=1 - share)
+            meter.add(batch.language, loss)
+            add_gradients(gradients, theta, passed.theta.values())
+        found.update_specific(self.treated, self.updater)
+        return meter, gradients, found.terms()
+
+    def _is_due(self, batch: MaskedBatch) -> bool:
+        """By the language's own count, so that a rare language is not left out by the rhythm of the draws."""
+        return batch.number % self.settings.every == 0
+
+    def _inner_pass(self, number: int, batch: MaskedBatch) -> InnerPass:
+        with_phi = self._is_due(batch) and (self.settings.second_order == "one-sided" or self._is_measured(number))
+        return inner_pass(self.treated, batch, with_phi=with_phi, precision=self._precision, ranks=self.ranks)
+
+    def _theta_gradient(self, batch: MaskedBatch) -> tuple[Tensor, tuple[Tensor, ...]]:
+        phi = {name: p.detach() for name, p in self.treated.specific[batch.language].items()}
+        loss = masked_lm_loss(self.treated, batch, specific=phi, precision=self._precision)
+        return loss.detach(), torch.autograd.grad(loss, list(self.treated.shared.values()))
+
+    def _meta_gradient(self, number: int, inner: InnerPass) -> tuple[str, MetaGradient | None]:
+        language, measure = inner.batch.language, self._is_measured(number)
+        held_out = [
+            each._replace(batch=each.batch.to(self.device)) for each in self.held_out.validating(number, language)
+        ]
+        validates = any(each.batch.language == language for each in held_out)
+        other = self.held_out.of(number + 1, language).to(self.device) if measure and validates else None
+        try:
+            found = meta_gradient(
+                self.treated,
+                inner,
+                held_out,
+                beta=self.settings.beta or self.settings.beta_multiple * self.updater.rate(number),
+                settings=self.settings,
+                precondition=self._precondition,
+                precision=self._precision,
+                ranks=self.ranks,
+                measure=measure,
+                other=other,
+            )
+        except NoDirectionError:
+            return language, None
+        return language, found
+
+    def _is_measured(self, number: int) -> bool:
+        return number % self.settings.measure_every == 0
 
 
-def meta_gradient(
-    treated: TreatedEncoder,
-    train: MaskedBatch,
-    held_out: dict[str, MaskedBatch],
-    *,
-    beta: float,
-    epsilon: float = 0.01,
-    precision: str = "float32",
-) -> MetaGradient:
-    """The meta-gradient of phi_i, i the language of `train`.
-
-    Args:
-        held_out: a batch of every language that validates.
-        beta: rate of the inner step.
-        epsilon: theta moves by epsilon * v / ||v|| in the difference passes.
-        precision: of the passes for g, v and d; the difference passes always run in float32, where 0.01 is accurate to 1e-3
-            and better (in bf16 it loses a fifth).
-
-    Raises:
-        TrainingError: the training loss is not finite, or v is zero or not finite.
-    """
-    theta = treated.shared
-    loss = masked_lm_loss(treated, train, precision=precision, specific=_detached(treated.specific[train.language]))
-    check_finite(train.language, loss.item())
-    g = _gradients(loss, theta)
-    virtual = {name: (p.detach() - beta * g[name]).requires_grad_() for name, p in theta.items()}
-    v, direct = _held_out_gradients(treated, train.language, held_out, virtual, precision)
-    del virtual, g
-    norm = _norm(v)
-    if not torch.isfinite(norm) or norm == 0:
-        raise TrainingError(
-            f"the norm of the held-out gradient v of {', '.join(held_out)} is {norm.item()}: the meta step of {train.language} "
-            "can learn nothing from it. The last checkpoint is intact. Lower `training.learning_rate` or `meta.beta`."
-        )
-    eps = epsilon / norm
-    plus, minus = (_phi_gradient_at(treated, train, v, signed) for signed in (eps, -eps))
-    second_order = {name: beta * (plus[name] - minus[name]) / (2 * eps) for name in plus}
-    return MetaGradient(direct, second_order)
+_Gradients = dict[nn.Parameter, Tensor]
+_Shared = tuple[LossMeter, _Gradients, dict[str, float]]
 
 
-def _held_out_gradients(
-    treated: TreatedEncoder, language: str, held_out: dict[str, MaskedBatch], virtual: Tensors, precision: str
-) -> tuple[Tensors, Tensors]:
-    """v and d: one pass a language; only i's own pass asks for phi's gradient."""
-    share = 1 / len(held_out)
-    v = {name: torch.zeros_like(p) for name, p in virtual.items()}
-    direct = {name: torch.zeros_like(p) for name, p in treated.specific[language].items()}
-    for j, batch in held_out.items():
-        phi = treated.specific[j] if j == language else _detached(treated.specific[j])
-        loss = masked_lm_loss(treated, batch, shared=virtual, specific=phi, precision=precision) * share
-        wanted = {**virtual, **phi} if j == language else virtual
-        for name, gradient in _gradients(loss, wanted).items():
-            (v if name in v else direct)[name] += gradient
-    return v, direct
+class _Found:
+    """The meta-gradients of a step."""
+
+    def __init__(self, step: int) -> None:
+        self._step = step
+        self._of: dict[str, list[MetaGradient]] = {}
+        self._skipped = 0
+
+    def add(self, found: tuple[str, MetaGradient | None]) -> None:
+        """Note a language's meta-gradient, or that there is none."""
+        language, gradient = found
+        if gradient is None:
+            self._skipped += 1
+        else:
+            self._of.setdefault(language, []).append(gradient)
+
+    def update_specific(self, treated: TreatedEncoder, updater: Updater) -> None:
+        """One update of each language's phi; nothing else moves."""
+        for language, gradients in self._of.items():
+            totals = zip(*(gradient.total() for gradient in gradients), strict=True)
+            mean = [sum(parts[1:], start=parts[0]) / len(parts) for parts in totals]
+            updater.apply(self._step, treated.specific[language].values(), mean)
+
+    def terms(self) -> dict[str, float]:
+        """Means over the step's meta-gradients of what was measured, and the number skipped."""
+        every = [gradient.terms for gradients in self._of.values() for gradient in gradients]
+        names = dict.fromkeys(name for terms in every for name in terms)
+        means = {name: _mean([terms[name] for terms in every if name in terms]) for name in names}
+        return {**means, "skipped": self._skipped} if self._skipped else means
 
 
-def _phi_gradient_at(treated: TreatedEncoder, train: MaskedBatch, v: Tensors, step: Tensor) -> Tensors:
-    """grad_phi_i L_train^i(theta + step v, phi_i); theta needs no gradient here, and does not pay for one."""
-    moved = {name: p.detach() + step * v[name] for name, p in treated.shared.items()}
-    phi = treated.specific[train.language]
-    return _gradients(masked_lm_loss(treated, train, shared=moved, specific=phi), phi)
-
-
-def _gradients(loss: Tensor, parameters: dict[str, nn.Parameter] | Tensors) -> Tensors:
-    gradients = torch.autograd.grad(loss, list(parameters.values()))
-    return dict(zip(parameters, gradients, strict=True))
-
-
-def _detached(parameters: dict[str, nn.Parameter]) -> Tensors:
-    return {name: parameter.detach() for name, parameter in parameters.items()}
-
-
-def _norm(tensors: Tensors) -> Tensor:
-    return torch.nn.utils.get_total_norm(tensors.values())
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)

@@ -20,7 +20,7 @@ def masked_lm_loss(
     specific: Parameters | None = None,
     precision: str = "float32",
 ) -> Float[Tensor, ""]:
-    """Mean cross-entropy at the targets, in nats (method 3).
+    """Mean cross-entropy at the targets, in nats (method 3); of this process's rows, its share of the whole batch's mean.
 
     Dropout draws from the batch's own seed: calling it again, at other parameters, uses the same dropout masks. The finite
     differences of the meta step are noise without that. On a GPU, fused attention draws the masks of attention weights
@@ -31,7 +31,7 @@ def masked_lm_loss(
         torch.manual_seed(batch.seed)
         logits = treated.logits(batch.language, batch.tokens, batch.positions, shared=shared, specific=specific)
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    return F.cross_entropy(logits.flatten(0, 1), batch.targets.flatten())
+    return F.cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), reduction="sum") / batch.num_targets
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+from detente.errors import TrainingError
 from detente.pretrain.step import StepReport
 from detente.results import METRICS_FILE, Score, write_atomic
 
@@ -101,6 +102,29 @@ class Validation:
                 step=done,
                 loss={language: score.loss for language, score in scores.items()},
                 bits_per_character={language: score.bits_per_character for language, score in scores.items()},
+            )
+
+
+class SkipLimit:
+    """Stops a run whose meta step has found nothing to learn from too often.
+
+    Args:
+        already: skipped in earlier sittings.
+    """
+
+    def __init__(self, limit: int, already: int) -> None:
+        self._limit, self._skipped = limit, already
+
+    def __call__(self, done: int, report: StepReport) -> None:
+        """Raises:
+        TrainingError: more updates of phi were left out than `meta.skip_limit` allows.
+        """
+        self._skipped += int(report.terms.get("skipped", 0))
+        if self._skipped > self._limit:
+            raise TrainingError(
+                f"step {done}: the held-out gradient was zero or not finite {self._skipped} times, and phi was not updated; "
+                f"`meta.skip_limit` allows {self._limit}. The last checkpoint is intact. Lower `meta.beta` or "
+                "`training.learning_rate`, or look at the held-out text."
             )
 
 

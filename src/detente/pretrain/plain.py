@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from detente.batches import TrainBatches
 from detente.pretrain.objective import masked_lm_loss
 from detente.pretrain.optimizer import Updater
+from detente.pretrain.parallel import Ranks
 from detente.pretrain.step import LossMeter, StepReport
 from detente.treatment import TreatedEncoder
 
@@ -15,8 +16,16 @@ from detente.treatment import TreatedEncoder
 class PlainStep:
     """One AdamW update from the microbatches of a step."""
 
-    def __init__(self, treated: TreatedEncoder, batches: TrainBatches, updater: Updater, device: torch.device) -> None:
-        self.treated, self.batches, self.updater, self.device = treated, batches, updater, device
+    def __init__(
+        self,
+        treated: TreatedEncoder,
+        batches: TrainBatches,
+        updater: Updater,
+        device: torch.device,
+        *,
+        ranks: Ranks = Ranks(),
+    ) -> None:
+        self.treated, self.batches, self.updater, self.device, self.ranks = treated, batches, updater, device, ranks
 
     def __call__(self, number: int) -> StepReport:
         """See `Step`."""
@@ -26,18 +35,24 @@ class PlainStep:
         for batch in self.batches.train(number):
             batch = batch.to(self.device)
             loss = masked_lm_loss(self.treated, batch, precision=self.updater.settings.precision)
-            meter.add(batch, loss)
+            meter.add(batch.language, loss.detach())
             moved = [*self.treated.shared.values(), *self.treated.specific[batch.language].values()]
             add_gradients(gradients, moved, torch.autograd.grad(loss, moved))
-            tokens += batch.tokens.numel()
-        mean = [gradient / self.batches.accumulation for gradient in gradients.values()]
-        norm = self.updater.apply(number, gradients, mean)
-        return StepReport(meter.means(), tokens, norm, self.updater.rate(number))
+            tokens += batch.num_tokens
+        self.ranks.sum_(gradients.values(), meter.losses)
+        losses = meter.means()
+        for gradient in gradients.values():
+            gradient.div_(self.batches.accumulation)
+        norm = self.updater.apply(number, gradients, gradients.values())
+        return StepReport(losses, tokens, norm, self.updater.rate(number))
 
 
 def add_gradients(
-    total: dict[nn.Parameter, Tensor], parameters: list[nn.Parameter], gradients: Iterable[Tensor]
+    total: dict[nn.Parameter, Tensor], parameters: Iterable[nn.Parameter], gradients: Iterable[Tensor]
 ) -> None:
     """Add to the running sum."""
     for parameter, gradient in zip(parameters, gradients, strict=True):
-        total[parameter] = total[parameter] + gradient if parameter in total else gradient
+        if parameter in total:
+            total[parameter].add_(gradient)
+        else:
+            total[parameter] = gradient

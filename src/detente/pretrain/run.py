@@ -1,5 +1,7 @@
 """One pretraining run: settings and a data folder in, a run folder with its record out. The same call again is free or goes on."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -7,20 +9,31 @@ import torch
 import yaml
 
 from detente.encoder import Encoder
-from detente.errors import CheckpointError, DetenteError, Interrupted, RecordError, describe
+from detente.errors import CheckpointError, DetenteError, Interrupted, ProcessLost, RecordError, describe
 from detente.lock import locked
 from detente.pretrain.checkpoint import load_checkpoint, save_checkpoint
-from detente.pretrain.data import RunData, fingerprint, train_batches
+from detente.pretrain.data import RunData, fingerprint, held_out_batches, train_batches
 from detente.pretrain.loop import Observer, train
 from detente.pretrain.machine import choose_device, machine, peak_memory, reset_peak_memory, versions
 from detente.pretrain.meta import MetaStep
-from detente.pretrain.observers import Checkpoints, Clock, MetricsLog, Progress, Validation
+from detente.pretrain.meta_summary import meta_terms, skipped_steps
+from detente.pretrain.observers import Checkpoints, Clock, MetricsLog, Progress, SkipLimit, Validation
 from detente.pretrain.optimizer import Updater, build_optimizer
+from detente.pretrain.parallel import Ranks, joined_ranks
 from detente.pretrain.plain import PlainStep
 from detente.pretrain.scoring import Scorer
 from detente.pretrain.signals import StopRequest
 from detente.pretrain.step import Step, StepReport
-from detente.results import RECORD_FILE, Parameters, RunRecord, now, read_record, write_atomic, write_record
+from detente.results import (
+    RECORD_FILE,
+    Parameters,
+    RunRecord,
+    now,
+    read_metrics,
+    read_record,
+    write_atomic,
+    write_record,
+)
 from detente.seeds import derive_seed
 from detente.settings import RunSettings
 from detente.treatment import TREATMENTS, TreatedEncoder, treat
@@ -53,11 +66,28 @@ def pretrain(settings: RunSettings, data_folder: Path, folder: Path, *, progress
         RecordError: the folder holds a run of other settings.
         DataError: another process is at work on it.
     """
-    data = RunData.open(data_folder, settings.mixture)
-    mark = fingerprint(settings, data)
-    with locked(folder):
-        done = _finished(folder, mark)
-        return done or _begin(settings, data, folder, mark).execute(progress)
+    device = choose_device(settings.training.device)
+    with joined_ranks(device) as ranks:
+        data = RunData.open(data_folder, settings.mixture)
+        mark = fingerprint(settings, data)
+        with _held(folder, ranks):
+            done = _finished(folder, mark)
+            return done or _begin(settings, data, folder, mark, device, ranks).execute(progress)
+
+
+@contextmanager
+def _held(folder: Path, ranks: Ranks) -> Iterator[None]:
+    """The first process locks the folder; the others begin when it has."""
+    with ExitStack() as stack:
+        if ranks.is_first:
+            try:
+                stack.enter_context(locked(folder))
+            except DetenteError:
+                ranks.agree(1)
+                raise
+        if ranks.agree(0):
+            raise ProcessLost("the first process of this run could not begin; it said why.")
+        yield
 
 
 def _finished(folder: Path, mark: str) -> RunRecord | None:
@@ -69,51 +99,85 @@ def _finished(folder: Path, mark: str) -> RunRecord | None:
     return record if record.status == "success" else None
 
 
-def _begin(settings: RunSettings, data: RunData, folder: Path, mark: str) -> "_Run":
+def _begin(settings: RunSettings, data: RunData, folder: Path, mark: str, device: torch.device, ranks: Ranks) -> "_Run":
     try:
-        return _Run(settings, data, folder, mark)
+        return _Run(settings, data, folder, mark, device, ranks)
     except DetenteError as error:
-        write_record(folder, _record(settings, data, mark, status="failed", error=str(error), steps=0))
+        if ranks.is_first:
+            write_record(folder, _record(settings, data, mark, status="failed", error=str(error), steps=0))
         raise
 
 
 class _Run:
     """The parts of a run, put together."""
 
-    def __init__(self, settings: RunSettings, data: RunData, folder: Path, mark: str) -> None:
+    def __init__(
+        self,
+        settings: RunSettings,
+        data: RunData,
+        folder: Path,
+        mark: str,
+        device: torch.device,
+        ranks: Ranks,
+    ) -> None:
         self.settings, self.data, self.folder, self.mark = settings, data, folder, mark
-        self.device = choose_device(settings.training.device)
+        self.device, self.ranks = device, ranks
         self.treated = _to_device(build_model(settings, data.vocabulary.size), self.device)
         self.optimizer = build_optimizer(self.treated, settings.training)
-        self.batches = train_batches(settings, data)
+        self.batches = train_batches(settings, data, ranks.share)
         self.scorer = Scorer(settings, data, self.treated)
 
     def execute(self, progress: Progress | None) -> RunRecord:
-        write_atomic(self.folder / "settings.yaml", yaml.safe_dump(self.settings.model_dump(mode="json")).encode())
         state = self._resume()
-        self.log = MetricsLog(self.folder, start=state["step"])
         reset_peak_memory(self.device)
         try:
-            with StopRequest() as stop:
-                record = self._train_and_score(state["step"], stop, progress)
+            with StopRequest(self.ranks) as stop, self._opened_log(state["step"]) as log:
+                train(
+                    self._step(),
+                    start=state["step"],
+                    stop=self.settings.training.steps,
+                    observers=self._observers(log, progress),
+                    saver=self._saver(log),
+                    stop_request=stop,
+                )
+                record = self._score()
         except Interrupted as interruption:
             self._write("interrupted", interruption.step or self.done, error=str(interruption))
             raise
         except Exception as error:
             self._write("failed", self.done, error=describe(error))
             raise
-        finally:
-            self.log.close()
         # A signal that came after the last step: this run is done, the next must not begin.
-        stop.raise_if_asked(record.steps)
+        if signal_number := stop.asked():
+            raise Interrupted(record.steps, signal_number)
         return record
 
-    def _train_and_score(self, start: int, stop: StopRequest, progress: Progress | None) -> RunRecord:
+    @contextmanager
+    def _opened_log(self, start: int) -> Iterator[MetricsLog | None]:
+        """The first process writes; the others have no log."""
+        if not self.ranks.is_first:
+            yield None
+            return
+        write_atomic(self.folder / "settings.yaml", yaml.safe_dump(self.settings.model_dump(mode="json")).encode())
+        log = MetricsLog(self.folder, start=start)
+        try:
+            yield log
+        finally:
+            log.close()
+
+    def _score(self) -> RunRecord:
+        """The first process scores and writes the record; the others read it."""
         last = self.settings.training.steps
-        saver = Checkpoints(self._save, every=self.settings.training.checkpoint_every, last=last)
-        observers = self._observers(progress)
-        train(self._step(), start=start, stop=last, observers=observers, saver=saver, stop_request=stop)
-        return self._write("success", last, languages=self.scorer.language_results(self.batches, self.folder))
+        if self.ranks.is_first:
+            is_meta = self.settings.treatment == "meta-adapter"
+            self._write(
+                "success",
+                last,
+                languages=self.scorer.language_results(self.batches, self.folder),
+                meta=meta_terms(self.folder, last) if is_meta else None,
+            )
+        self.ranks.agree(0)
+        return read_record(self.folder)
 
     def _resume(self) -> dict[str, Any]:
         """The newest checkpoint's state, its weights and moments put in place; a fresh one at the start."""
@@ -127,20 +191,30 @@ class _Run:
         self.sittings, self.done = state["sittings"] + 1, state["step"]
         return state
 
-    def _observers(self, progress: Progress | None) -> list[Observer]:
-        training = self.settings.training
-        last = training.steps
-        validation = Validation(self.scorer.validation, self.log, every=training.validate_every, last=last)
+    def _observers(self, log: MetricsLog | None, progress: Progress | None) -> list[Observer]:
+        last = self.settings.training.steps
+        limit = SkipLimit(self.settings.meta.skip_limit, skipped_steps(read_metrics(self.folder)))
+        if log is None:
+            return [self.clock, limit]
+        validation = Validation(self.scorer.validation, log, every=self.settings.training.validate_every, last=last)
         told = [] if progress is None else [lambda done, report: progress(done, last, report)]
-        return [self.clock, self.log, validation, *told]
+        return [self.clock, log, limit, validation, *told]
+
+    def _saver(self, log: MetricsLog | None) -> Checkpoints:
+        training = self.settings.training
+
+        def save(done: int) -> None:
+            if log is not None:
+                log.flush_to_disk()
+                self._save(done)
+
+        return Checkpoints(save, every=training.checkpoint_every, last=training.steps)
 
     def _step(self) -> Step:
         training = self.settings.training
         updater = Updater(self.optimizer, training, training.steps)
         self.treated.encoder.train()
-        parts = (self.treated, self.batches, updater, self.device)
-        is_meta = self.settings.treatment == "meta-adapter"
-        step: Step = MetaStep(*parts, self.settings.meta) if is_meta else PlainStep(*parts)
+        step = self._meta_step(updater) if self.settings.treatment == "meta-adapter" else self._plain_step(updater)
 
         def timed(number: int) -> StepReport:
             self.done = number
@@ -148,6 +222,14 @@ class _Run:
             return step(number)
 
         return timed
+
+    def _plain_step(self, updater: Updater) -> Step:
+        return PlainStep(self.treated, self.batches, updater, self.device, ranks=self.ranks)
+
+    def _meta_step(self, updater: Updater) -> Step:
+        held_out = held_out_batches(self.settings, self.data, self.ranks.share)
+        meta = self.settings.meta
+        return MetaStep(self.treated, self.batches, held_out, updater, self.device, meta, ranks=self.ranks)
 
     def _save(self, done: int) -> None:
         state = {
@@ -157,10 +239,11 @@ class _Run:
             "total_seconds": self.clock.total_seconds,
         }
         keep = self.settings.training.keep_checkpoints
-        self.log.flush_to_disk()
         save_checkpoint(self.folder / "checkpoints", done, self.treated, self.optimizer, state, keep=keep)
 
-    def _write(self, status: str, steps: int, **values: Any) -> RunRecord:
+    def _write(self, status: str, steps: int, **values: Any) -> None:
+        if not self.ranks.is_first:
+            return
         shared, specific = self.treated.count()
         record = _record(
             self.settings,
@@ -174,11 +257,10 @@ class _Run:
             total_seconds=round(self.clock.total_seconds, 3),
             peak_memory_bytes=peak_memory(self.device),
             sittings=self.sittings,
-            machine=machine(self.device),
+            machine={**machine(self.device), "processes": str(self.ranks.size)},
             **values,
         )
         write_record(self.folder, record)
-        return record
 
 
 def _record(settings: RunSettings, data: RunData, mark: str, **values: Any) -> RunRecord:
@@ -187,6 +269,7 @@ def _record(settings: RunSettings, data: RunData, mark: str, **values: Any) -> R
         fingerprint=mark,
         mixture=settings.mixture,
         treatment=settings.treatment,
+        variant=settings.variant,
         seed=settings.seed,
         settings=settings.model_dump(mode="json"),
         vocabulary=data.vocabulary.checksum,

@@ -5,14 +5,18 @@ import threading
 from types import FrameType
 from typing import Self
 
-from detente.errors import Interrupted
+from detente.pretrain.parallel import Ranks
 
 
 class StopRequest:
-    """While entered, remembers the first signal instead of dying of it. A second Ctrl-C stops at once, unsaved."""
+    """While entered, remembers the first signal instead of dying of it. A second Ctrl-C stops at once, unsaved.
 
-    def __init__(self) -> None:
+    A signal that reached one of several processes stops them all after the same step.
+    """
+
+    def __init__(self, ranks: Ranks = Ranks()) -> None:
         self.signal_number: int | None = None
+        self._ranks = ranks
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> Self:
@@ -26,14 +30,9 @@ class StopRequest:
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 
-    def raise_if_asked(self, step: int) -> None:
-        """Leave, once everything up to `step` is saved.
-
-        Raises:
-            Interrupted: a signal has come.
-        """
-        if self.signal_number is not None:
-            raise Interrupted(step, self.signal_number)
+    def asked(self) -> int:
+        """The signal that has come to any of the processes, which all must ask at the same time; 0 without one."""
+        return self._ranks.agree(self.signal_number or 0)
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
         if self.signal_number == number == signal.SIGINT:

@@ -6,7 +6,6 @@ from typing import Protocol
 
 from torch import Tensor
 
-from detente.batches import MaskedBatch
 from detente.errors import TrainingError
 
 
@@ -44,26 +43,30 @@ class LossMeter:
 
     def __init__(self, step: int) -> None:
         self._step = step
-        self._losses: dict[str, list[float]] = {}
+        self._languages: list[str] = []
+        self.losses: list[Tensor] = []
+        """In the order they were added; sums over the processes may be put in their place."""
 
-    def add(self, batch: MaskedBatch, loss: Tensor) -> None:
-        """Note a microbatch's loss; a loss that is not finite ends training."""
-        value = loss.item()
-        try:
-            check_finite(batch.language, value)
-        except TrainingError as error:
-            raise TrainingError(f"step {self._step}: {error}") from None
-        self._losses.setdefault(batch.language, []).append(value)
+    def add(self, language: str, loss: Tensor) -> None:
+        """Note a microbatch's loss."""
+        self._languages.append(language)
+        self.losses.append(loss)
 
     def means(self) -> dict[str, float]:
-        """Language -> mean loss."""
-        return {language: sum(values) / len(values) for language, values in self._losses.items()}
+        """Language -> mean loss.
 
+        Raises:
+            TrainingError: a loss is not finite.
+        """
+        found: dict[str, list[float]] = {}
+        for language, loss in zip(self._languages, self.losses, strict=True):
+            found.setdefault(language, []).append(self._finite(language, loss.item()))
+        return {language: sum(values) / len(values) for language, values in found.items()}
 
-def check_finite(language: str, loss: float) -> None:
-    """Refuse a training loss that is not finite."""
-    if not math.isfinite(loss):
-        raise TrainingError(
-            f"the loss of {language} is not finite ({loss}). The last checkpoint is intact. Lower `training.learning_rate`, or "
-            "raise `training.warmup_steps`."
-        )
+    def _finite(self, language: str, loss: float) -> float:
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"step {self._step}: the loss of {language} is not finite ({loss}). The last checkpoint is intact. Lower "
+                "`training.learning_rate`, or raise `training.warmup_steps`."
+            )
+        return loss

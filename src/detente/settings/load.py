@@ -2,6 +2,7 @@
 
 import difflib
 import math
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from detente.errors import ConfigError, DataError, did_you_mean
 from detente.languages import find_language
 from detente.settings.presets import PRESETS
-from detente.settings.schema import LanguageSettings, StudySettings
+from detente.settings.schema import LanguageSettings, MetaSettings, StudySettings, TreatmentName
 
 MIXTURE_WORDS = ("mono", "pairs", "joint")
 
@@ -47,6 +48,7 @@ def study_from_mapping(
     problems = [
         *_language_problems(study),
         *_mixture_problems(study),
+        *_variant_problems(study),
         *_repeated(study),
         *_budget_problems(study, merged),
         *_ignored(study, given),
@@ -177,8 +179,38 @@ def _mixture_problems(study: StudySettings) -> Iterable[str]:
                 yield f"`mixtures`: `{label}` is not among `languages`.{did_you_mean(label, study.languages)}"
         if len(set(mixture)) < len(mixture) or not mixture:
             yield f"`mixtures`: {list(mixture)} must name one or more different languages."
-    if "meta-adapter" in study.treatments and study.splits.meta == 0:
-        yield "`splits.meta` is 0, but the `meta-adapter` treatment needs held-out text: set it to 0.02, say."
+
+
+def _variant_problems(study: StudySettings) -> Iterable[str]:
+    """Of the study's systems: its treatments and its variants of them."""
+    systems: dict[str, tuple[str, str]] = {treatment: (treatment, "") for treatment in study.treatments}
+    for name, variant in study.variants.items():
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]*", name) or name in get_args(TreatmentName):
+            yield f"`variants.{name}`: a variant has a name of its own, of ASCII letters, digits, `.`, `+` and `-` (it names folders)."
+        systems[name] = (variant.treatment, name)
+    for name, (treatment, variant_name) in systems.items():
+        where = f"`variants.{name}`: " if variant_name else ""
+        try:
+            _, meta = study.system_settings(variant_name)
+        except ValidationError as error:
+            group = "adapter" if error.title == "AdapterSettings" else "meta"
+            yield from (
+                where + _problem((group, *details["loc"]), details["msg"], details["type"], details["input"])
+                for details in error.errors()
+            )
+            continue
+        if treatment == "meta-adapter":
+            yield from (where + problem for problem in _meta_problems(study, meta))
+
+
+def _meta_problems(study: StudySettings, meta: MetaSettings) -> Iterable[str]:
+    if meta.meta_split == "meta" and study.splits.meta == 0:
+        yield (
+            "`splits.meta` is 0, but the `meta-adapter` treatment needs held-out text: set it to 0.02, say, or "
+            "`meta.meta_split: train`."
+        )
+    if meta.epsilon is not None and meta.second_order in ("exact", "none"):
+        yield f"`meta.epsilon` has no effect with `meta.second_order: {meta.second_order}`: remove it."
 
 
 def _budget_problems(study: StudySettings, given: Mapping[str, Any]) -> Iterable[str]:

@@ -154,12 +154,50 @@ class AdapterSettings(Settings):
 
 
 class MetaSettings(Settings):
-    """The bilevel step of `meta-adapter` (method 5)."""
+    """The bilevel step of `meta-adapter` (method 5). The defaults are the source's; the presets `tiny` and `mini` have cheaper ones."""
 
+    order: Literal["theta-after-phi", "fused"] = "theta-after-phi"
+    """`theta-after-phi`: theta follows the training gradient at the new phi (the source). `fused`: at the old phi, whose pass the meta-gradient needs anyway."""
+    second_order: Literal["central", "one-sided", "exact", "none"] = "central"
+    """The mixed second derivative: central differences (the source), one-sided ones, double backward (slow, for reference), or left out: phi then learns from held-out text alone."""
+    inner_rule: Literal["sgd", "adam"] = "sgd"
+    """The virtual step theta' = theta - beta P g: P = 1 (the source), or P as AdamW would scale each weight."""
     beta: PositiveFloat | None = None
-    """Rate of the virtual inner step; the current learning rate when not given (the source's choice)."""
-    epsilon: PositiveFloat = 0.01
-    """Finite-difference step as a share: theta moves by epsilon * v / ||v||."""
+    """Fixed rate of the virtual inner step; `beta_multiple` times the current learning rate when not given."""
+    beta_multiple: PositiveFloat = 1.0
+    """The virtual step's rate in current learning rates; 1 is the source's."""
+    epsilon: float | None = Field(None, gt=0, le=1)
+    """Finite-difference step as a share: theta moves by epsilon * u / ||u||, where u = P v. 0.01 (central) or 0.0005 (one-sided) when not given, where truncation and rounding of float32 balance."""
+    inner_fraction: float = Field(1.0, gt=0, le=1)
+    """Share of the training batch that g and the mixed derivative are taken on."""
+    meta_fraction: float = Field(1.0, gt=0, le=1)
+    """Held-out batches have this share of a batch's blocks."""
+    every: PositiveInt = 1
+    """Each language's phi is updated at every so many batches of that language; theta at every step."""
+    meta_languages: Literal["all", "others"] | Annotated[int, Field(ge=2)] = "all"
+    """Languages that validate: all (the source), all others, or this many: the trained one and others drawn anew each step."""
+    meta_split: Literal["meta", "train"] = "meta"
+    """Text that validates: the split held out for it, or other batches of the training text."""
+    measure_every: PositiveInt = 50
+    """Steps between measurements of both terms of the meta-gradient; they cost a few passes and change no result."""
+    skip_limit: NonNegativeInt = 10
+    """Updates of phi that may be left out because the held-out gradient is zero or not finite; then the run stops."""
+
+    @property
+    def difference_step(self) -> float:
+        """Epsilon, or what suits the kind of differences."""
+        return self.epsilon or {"one-sided": 0.0005}.get(self.second_order, 0.01)
+
+    @model_validator(mode="after")
+    def _something_to_learn(self) -> Self:
+        if self.second_order == "none" and self.meta_languages == "others":
+            raise ValueError(
+                "with `second_order: none` phi learns from its own language's held-out batch only, which `meta_languages: others` "
+                "rules out: choose `all`, or another `second_order`"
+            )
+        if self.beta is not None and self.beta_multiple != 1.0:
+            raise ValueError("`beta_multiple` has no effect with a fixed `beta`: remove one")
+        return self
 
 
 class BatchSettings(Settings):
@@ -215,10 +253,12 @@ class TrainingSettings(Settings):
 class RunSettings(Settings):
     """One pretraining run: what decides its result, and nothing else."""
 
-    mixture: tuple[str, ...]
+    mixture: tuple[str, ...] = Field(min_length=1)
     """Labels of the languages trained together."""
     treatment: TreatmentName = "none"
     """How capacity is split between shared and language-specific parameters."""
+    variant: str = ""
+    """Name of the study's variant that this is a run of; tables show it in place of the treatment. Decides nothing."""
     seed: NonNegativeInt = 1
     """Seeds initialisation, language order, blocks, masking and dropout."""
     encoder: EncoderSettings = EncoderSettings()
@@ -231,14 +271,46 @@ class RunSettings(Settings):
     drawn_evenly: bool = False
     """Languages are drawn evenly, whatever the temperature (set by `budget: examples`)."""
 
+    @model_validator(mode="after")
+    def _languages_suffice(self) -> Self:
+        if self.treatment != "meta-adapter":
+            return self
+        if len(self.mixture) < 2:
+            raise ValueError(
+                f"`meta-adapter` needs two languages or more, since phi learns what the others need; found {self.mixture[0]} alone"
+            )
+        wanted = self.meta.meta_languages
+        if isinstance(wanted, int) and wanted > len(self.mixture):
+            raise ValueError(
+                f"`meta.meta_languages` is {wanted}, but the mixture {'+'.join(self.mixture)} has {len(self.mixture)} languages; "
+                "use `all`"
+            )
+        return self
+
     @property
     def name(self) -> str:
         """For people: mixture, treatment, seed. Unique within a study."""
-        return f"{'+'.join(self.mixture)}_{self.treatment}_seed{self.seed}"
+        return f"{'+'.join(self.mixture)}_{self.system}_seed{self.seed}"
+
+    @property
+    def system(self) -> str:
+        """The variant, or the treatment where it is the study's own."""
+        return self.variant or self.treatment
 
     def tokens(self, steps: int) -> int:
         """Training tokens in so many steps; held-out batches are not counted."""
         return steps * self.training.accumulation * self.batches.blocks * self.batches.block_length
+
+
+class VariantSettings(Settings):
+    """A treatment with settings of its own, to be compared with the study's other systems."""
+
+    treatment: TreatmentName
+    """The treatment that is varied."""
+    adapter: dict[str, object] = {}
+    """Settings of `adapter` that differ from the study's."""
+    meta: dict[str, object] = {}
+    """Settings of `meta` that differ from the study's."""
 
 
 class StudySettings(Settings):
@@ -256,6 +328,8 @@ class StudySettings(Settings):
     """`mono` (each language alone), `pairs` (every two), `joint` (all), or lists of labels."""
     treatments: tuple[TreatmentName, ...] = Field(("none",), min_length=1)
     """Applied to every mixture of two or more languages; a mono run is always untreated."""
+    variants: dict[str, VariantSettings] = {}
+    """Further systems: name -> a treatment with adapter or meta settings of its own, over the study's."""
     seeds: tuple[NonNegativeInt, ...] = Field((1,), min_length=1)
     """One run of everything for each."""
     budget: Literal["steps", "examples"] = "steps"
@@ -267,3 +341,13 @@ class StudySettings(Settings):
     meta: MetaSettings = MetaSettings()
     batches: BatchSettings = BatchSettings()
     training: TrainingSettings = TrainingSettings()
+
+    def system_settings(self, variant: str) -> tuple[AdapterSettings, MetaSettings]:
+        """Adapter and meta settings of a variant, or the study's own for an empty name."""
+        if not variant:
+            return self.adapter, self.meta
+        over = self.variants[variant]
+        return (
+            AdapterSettings.model_validate(self.adapter.model_dump() | over.adapter),
+            MetaSettings.model_validate(self.meta.model_dump() | over.meta),
+        )

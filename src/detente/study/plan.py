@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
+from pydantic import ValidationError
+
+from detente.errors import ConfigError
 from detente.prepare import vocabulary_name
 from detente.settings import AdapterSettings, MetaSettings, RunSettings, StudySettings, TreatmentName
 
@@ -54,23 +57,35 @@ def _expand(mixture: str | tuple[str, ...], labels: tuple[str, ...]) -> Iterator
 
 def _runs_of_seed(study: StudySettings, seed: int) -> Iterator[RunSettings]:
     for mixture in mixtures(study):
-        treatments: tuple[TreatmentName, ...] = ("none",) if len(mixture) == 1 else study.treatments
-        yield from (_run(study, mixture, treatment, seed) for treatment in treatments)
+        if len(mixture) == 1:
+            yield _run(study, mixture, seed, treatment="none")
+            continue
+        for treatment in study.treatments:
+            yield _run(study, mixture, seed, treatment=treatment)
+        for name, variant in study.variants.items():
+            yield _run(study, mixture, seed, treatment=variant.treatment, variant=name)
 
 
-def _run(study: StudySettings, mixture: tuple[str, ...], treatment: TreatmentName, seed: int) -> RunSettings:
+def _run(
+    study: StudySettings, mixture: tuple[str, ...], seed: int, *, treatment: TreatmentName, variant: str = ""
+) -> RunSettings:
     """Settings that a treatment does not use are left at their defaults: changing them must not redo its runs."""
     by_examples = study.budget == "examples"
     steps = study.training.steps * (len(mixture) if by_examples else 1)
-    return RunSettings(
-        mixture=mixture,
-        treatment=treatment,
-        seed=seed,
-        encoder=study.encoder,
-        adapter=study.adapter if treatment in ADAPTED else AdapterSettings(),
-        meta=study.meta if treatment == "meta-adapter" else MetaSettings(),
-        batches=study.batches,
-        training=study.training.model_copy(update={"steps": steps}),
-        vocabulary=vocabulary_name(study, mixture),
-        drawn_evenly=by_examples,
-    )
+    adapter, meta = study.system_settings(variant)
+    try:
+        return RunSettings(
+            mixture=mixture,
+            treatment=treatment,
+            variant=variant,
+            seed=seed,
+            encoder=study.encoder,
+            adapter=adapter if treatment in ADAPTED else AdapterSettings(),
+            meta=meta if treatment == "meta-adapter" else MetaSettings(),
+            batches=study.batches,
+            training=study.training.model_copy(update={"steps": steps}),
+            vocabulary=vocabulary_name(study, mixture),
+            drawn_evenly=by_examples,
+        )
+    except ValidationError as error:
+        raise ConfigError(*(details["msg"].removeprefix("Value error, ") + "." for details in error.errors())) from None

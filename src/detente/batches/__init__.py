@@ -11,7 +11,7 @@ every mixture of a study that has the same seed, so that mono and joint runs are
     evaluation  the batches of a score
 """
 
-from detente.batches.batch import MaskedBatch, MaskedStream
+from detente.batches.batch import WHOLE, MaskedBatch, MaskedStream, Share, rows_in
 from detente.batches.evaluation import evaluation_batches
 from detente.batches.held_out import HeldOut, HeldOutBatches
 from detente.batches.masking import IGNORED, SpecialTokens, mask_blocks
@@ -20,16 +20,19 @@ from detente.batches.train import TrainBatches
 
 __all__ = [
     "IGNORED",
+    "WHOLE",
     "BlockStream",
     "HeldOut",
     "HeldOutBatches",
     "LanguageDraws",
     "MaskedBatch",
     "MaskedStream",
+    "Share",
     "SpecialTokens",
     "Tokens",
     "TrainBatches",
     "evaluation_batches",
     "mask_blocks",
+    "rows_in",
     "sampling_probabilities",
 ]

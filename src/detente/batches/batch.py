@@ -86,6 +86,10 @@ class Share:
     world_size: int = 1
 
 
+WHOLE = Share()
+"""One process has every row."""
+
+
 class MaskedStream:
     """The batches of one language and split by number, in an endless order.
 
@@ -102,10 +106,10 @@ class MaskedStream:
         tokens: Tokens,
         label: str,
         purpose: str,
+        *,
         rows: int,
         settings: BatchSettings,
         special: SpecialTokens,
-        *,
         seed: int,
         share: Share,
     ) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from detente.batches.batch import MaskedBatch, MaskedStream, Share, rows_in
+from detente.batches.batch import WHOLE, MaskedBatch, MaskedStream, Share, rows_in
 from detente.batches.masking import SpecialTokens
 from detente.batches.streams import Tokens
 from detente.seeds import generator
@@ -40,13 +40,15 @@ class HeldOutBatches:
         special: SpecialTokens,
         *,
         seed: int,
-        share: Share = Share(),
+        share: Share = WHOLE,
     ) -> None:
         self._settings, self._seed, self._languages = settings, seed, tuple(tokens)
         rows = rows_in(settings.meta_fraction, batches, share, setting="meta.meta_fraction")
         purpose = PURPOSES[settings.meta_split]
         self._streams = {
-            label: MaskedStream(stream, label, purpose, rows, batches, special, seed=seed, share=share)
+            label: MaskedStream(
+                stream, label, purpose, rows=rows, settings=batches, special=special, seed=seed, share=share
+            )
             for label, stream in tokens.items()
         }
 
@@ -68,7 +70,7 @@ class HeldOutBatches:
         others = [label for label in self._languages if label != language]
         if wanted == "others":
             return dict.fromkeys(others, 1 / len(others))
-        if wanted == "all" or wanted == number:
+        if wanted in ("all", number):
             return dict.fromkeys(self._languages, 1 / number)
         drawn = generator(self._seed, "validating", step, language).choice(len(others), wanted - 1, replace=False)
         return {language: 1 / number} | {others[i]: (number - 1) / number / (wanted - 1) for i in sorted(drawn)}

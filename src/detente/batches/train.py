@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from detente.batches.batch import MaskedBatch, MaskedStream, Share, rows_in
+from detente.batches.batch import WHOLE, MaskedBatch, MaskedStream, Share, rows_in
 from detente.batches.masking import SpecialTokens
 from detente.batches.streams import LanguageDraws, Tokens, sampling_probabilities
 from detente.settings import BatchSettings
@@ -30,13 +30,15 @@ class TrainBatches:
         *,
         seed: int,
         accumulation: int = 1,
-        share: Share = Share(),
+        share: Share = WHOLE,
         drawn_evenly: bool = False,
     ) -> None:
         self.settings, self.accumulation = settings, accumulation
         rows = rows_in(1.0, settings, share, setting="batches.blocks")
         self._streams = {
-            label: MaskedStream(tokens, label, "train", rows, settings, special, seed=seed, share=share)
+            label: MaskedStream(
+                tokens, label, "train", rows=rows, settings=settings, special=special, seed=seed, share=share
+            )
             for label, tokens in train.items()
         }
         probabilities = None if drawn_evenly else sampling_probabilities(train, settings.temperature)

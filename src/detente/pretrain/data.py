@@ -5,8 +5,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from detente.batches import HeldOutBatches, SpecialTokens, Tokens, TrainBatches
-from detente.batches.batch import Share
+from detente.batches import WHOLE, HeldOutBatches, Share, SpecialTokens, Tokens, TrainBatches
 from detente.errors import ConfigError
 from detente.settings import RunSettings
 from detente.store import Store
@@ -61,7 +60,7 @@ def fingerprint(settings: RunSettings, data: RunData) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def train_batches(settings: RunSettings, data: RunData, share: Share = Share()) -> TrainBatches:
+def train_batches(settings: RunSettings, data: RunData, share: Share = WHOLE) -> TrainBatches:
     """The training batches of a run.
 
     Raises:
@@ -87,7 +86,7 @@ def train_batches(settings: RunSettings, data: RunData, share: Share = Share()) 
     return batches
 
 
-def held_out_batches(settings: RunSettings, data: RunData, share: Share = Share()) -> HeldOutBatches:
+def held_out_batches(settings: RunSettings, data: RunData, share: Share = WHOLE) -> HeldOutBatches:
     """What the meta step's L_val is computed on.
 
     Raises:

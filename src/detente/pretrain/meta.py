@@ -14,13 +14,12 @@ import warnings
 import torch
 from torch import Tensor, nn
 
-from detente.batches import HeldOutBatches, MaskedBatch, TrainBatches
-from detente.batches.batch import rows_in
+from detente.batches import HeldOutBatches, MaskedBatch, TrainBatches, rows_in
 from detente.pretrain.inner_rule import adam_rule, sgd_rule
 from detente.pretrain.meta_gradient import InnerPass, MetaGradient, NoDirectionError, inner_pass, meta_gradient
 from detente.pretrain.objective import masked_lm_loss
 from detente.pretrain.optimizer import Updater
-from detente.pretrain.parallel import Ranks
+from detente.pretrain.parallel import ALONE, Ranks
 from detente.pretrain.plain import add_gradients
 from detente.pretrain.step import LossMeter, StepReport
 from detente.settings import MetaSettings
@@ -37,9 +36,9 @@ class MetaStep:
         held_out: HeldOutBatches,
         updater: Updater,
         device: torch.device,
-        settings: MetaSettings,
         *,
-        ranks: Ranks = Ranks(),
+        settings: MetaSettings,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.treated, self.batches, self.held_out, self.updater = treated, batches, held_out, updater
         self.device, self.settings, self.ranks = device, settings, ranks

@@ -21,12 +21,16 @@ from torch import Tensor, nn
 from detente.batches import HeldOut, MaskedBatch
 from detente.pretrain.inner_rule import Preconditioner, sgd_rule
 from detente.pretrain.objective import masked_lm_loss
-from detente.pretrain.parallel import Ranks
+from detente.pretrain.parallel import ALONE, Ranks
 from detente.pretrain.second_order import MIXED_DERIVATIVES, Probe, central, one_sided
 from detente.settings import MetaSettings
 from detente.treatment import TreatedEncoder
 
 Tensors = dict[str, Tensor]
+
+
+SOURCE = MetaSettings()
+"""The source's variant."""
 
 
 class NoDirectionError(Exception):
@@ -75,7 +79,7 @@ def inner_pass(
     *,
     with_phi: bool = False,
     precision: str = "float32",
-    ranks: Ranks = Ranks(),
+    ranks: Ranks = ALONE,
 ) -> InnerPass:
     """The pass that gives g; phi's gradient in the same pass costs a little more."""
     theta, phi = treated.shared, treated.specific[batch.language]
@@ -97,10 +101,10 @@ def meta_gradient(
     held_out: Sequence[HeldOut],
     *,
     beta: float,
-    settings: MetaSettings = MetaSettings(),
+    settings: MetaSettings = SOURCE,
     precondition: Preconditioner = sgd_rule,
     precision: str = "float32",
-    ranks: Ranks = Ranks(),
+    ranks: Ranks = ALONE,
     measure: bool = False,
     other: MaskedBatch | None = None,
 ) -> MetaGradient:
@@ -124,7 +128,11 @@ def meta_gradient(
         treated, inner.batch.language, held_out, virtual, precision, only_phi=is_first_order
     )
     ranks.sum_(direction.values(), direct.values())
-    noise = _noise(treated, held_out, virtual, direct, other, precision, ranks) if measure and other else {}
+    noise = (
+        _noise(treated, held_out, virtual, direct=direct, other=other, precision=precision, ranks=ranks)
+        if measure and other
+        else {}
+    )
     if is_first_order:
         _usable_norm(direct, held_out)
         return MetaGradient(direct, None, {"direct_norm": float(_norm(direct)), **noise} if measure else {})
@@ -214,6 +222,7 @@ def _noise(
     treated: TreatedEncoder,
     held_out: Sequence[HeldOut],
     virtual: Tensors,
+    *,
     direct: Tensors,
     other: MaskedBatch,
     precision: str,

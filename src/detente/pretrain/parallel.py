@@ -14,7 +14,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from detente.batches.batch import Share
+from detente.batches import Share
 from detente.errors import ProcessLost
 
 
@@ -66,11 +66,14 @@ class Ranks:
         return int(value)
 
 
+ALONE = Ranks()
+
+
 @contextmanager
 def joined_ranks(device: torch.device) -> Iterator[Ranks]:
     """The processes that torchrun started, connected while entered; this process alone without torchrun."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
-        yield Ranks()
+        yield ALONE
         return
     if dist.is_initialized():
         yield Ranks(dist.get_rank(), dist.get_world_size())

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from detente.batches import TrainBatches
 from detente.pretrain.objective import masked_lm_loss
 from detente.pretrain.optimizer import Updater
-from detente.pretrain.parallel import Ranks
+from detente.pretrain.parallel import ALONE, Ranks
 from detente.pretrain.step import LossMeter, StepReport
 from detente.treatment import TreatedEncoder
 
@@ -23,7 +23,7 @@ class PlainStep:
         updater: Updater,
         device: torch.device,
         *,
-        ranks: Ranks = Ranks(),
+        ranks: Ranks = ALONE,
     ) -> None:
         self.treated, self.batches, self.updater, self.device, self.ranks = treated, batches, updater, device, ranks
 

@@ -5,7 +5,7 @@ import threading
 from types import FrameType
 from typing import Self
 
-from detente.pretrain.parallel import Ranks
+from detente.pretrain.parallel import ALONE, Ranks
 
 
 class StopRequest:
@@ -14,7 +14,7 @@ class StopRequest:
     A signal that reached one of several processes stops them all after the same step.
     """
 
-    def __init__(self, ranks: Ranks = Ranks()) -> None:
+    def __init__(self, ranks: Ranks = ALONE) -> None:
         self.signal_number: int | None = None
         self._ranks = ranks
         self._before: dict[int, object] = {}

@@ -72,7 +72,7 @@ def pretrain(settings: RunSettings, data_folder: Path, folder: Path, *, progress
         mark = fingerprint(settings, data)
         with _held(folder, ranks):
             done = _finished(folder, mark)
-            return done or _begin(settings, data, folder, mark, device, ranks).execute(progress)
+            return done or _begin(settings, data, folder, mark, device=device, ranks=ranks).execute(progress)
 
 
 @contextmanager
@@ -99,9 +99,11 @@ def _finished(folder: Path, mark: str) -> RunRecord | None:
     return record if record.status == "success" else None
 
 
-def _begin(settings: RunSettings, data: RunData, folder: Path, mark: str, device: torch.device, ranks: Ranks) -> "_Run":
+def _begin(
+    settings: RunSettings, data: RunData, folder: Path, mark: str, *, device: torch.device, ranks: Ranks
+) -> "_Run":
     try:
-        return _Run(settings, data, folder, mark, device, ranks)
+        return _Run(settings, data, folder, mark, device=device, ranks=ranks)
     except DetenteError as error:
         if ranks.is_first:
             write_record(folder, _record(settings, data, mark, status="failed", error=str(error), steps=0))
@@ -117,6 +119,7 @@ class _Run:
         data: RunData,
         folder: Path,
         mark: str,
+        *,
         device: torch.device,
         ranks: Ranks,
     ) -> None:
@@ -229,7 +232,7 @@ class _Run:
     def _meta_step(self, updater: Updater) -> Step:
         held_out = held_out_batches(self.settings, self.data, self.ranks.share)
         meta = self.settings.meta
-        return MetaStep(self.treated, self.batches, held_out, updater, self.device, meta, ranks=self.ranks)
+        return MetaStep(self.treated, self.batches, held_out, updater, self.device, settings=meta, ranks=self.ranks)
 
     def _save(self, done: int) -> None:
         state = {

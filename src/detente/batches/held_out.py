@@ -70,7 +70,7 @@ class HeldOutBatches:
         others = [label for label in self._languages if label != language]
         if wanted == "others":
             return dict.fromkeys(others, 1 / len(others))
-        if wanted in ("all", number):
+        if isinstance(wanted, str) or wanted == number:
             return dict.fromkeys(self._languages, 1 / number)
         drawn = generator(self._seed, "validating", step, language).choice(len(others), wanted - 1, replace=False)
         return {language: 1 / number} | {others[i]: (number - 1) / number / (wanted - 1) for i in sorted(drawn)}

@@ -139,7 +139,7 @@ class _Run:
                     self._step(),
                     start=state["step"],
                     stop=self.settings.training.steps,
-                    observers=self._observers(log, progress),
+                    observers=self._observers(log, progress, start=state["step"]),
                     saver=self._saver(log),
                     stop_request=stop,
                 )
@@ -194,9 +194,10 @@ class _Run:
         self.sittings, self.done = state["sittings"] + 1, state["step"]
         return state
 
-    def _observers(self, log: MetricsLog | None, progress: Progress | None) -> list[Observer]:
+    def _observers(self, log: MetricsLog | None, progress: Progress | None, *, start: int) -> list[Observer]:
         last = self.settings.training.steps
-        limit = SkipLimit(self.settings.meta.skip_limit, skipped_steps(read_metrics(self.folder)))
+        before = (line for line in read_metrics(self.folder) if line["step"] <= start)
+        limit = SkipLimit(self.settings.meta.skip_limit, already=skipped_steps(before))
         if log is None:
             return [self.clock, limit]
         validation = Validation(self.scorer.validation, log, every=self.settings.training.validate_every, last=last)

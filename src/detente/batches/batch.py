@@ -142,7 +142,7 @@ class MaskedStream:
         )
 
 
-def _own_rows(array: Blocks, share: Share) -> Int[Tensor, "blocks _"]:
+def _own_rows(array: Blocks, share: Share) -> Int[Tensor, "own_blocks _"]:
     return torch.from_numpy(np.ascontiguousarray(array[share.rank :: share.world_size]))
 
 

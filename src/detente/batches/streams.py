@@ -16,6 +16,9 @@ Tokens = Integer[np.ndarray, " _"]
 
 DRAWS_AT_ONCE = 4096
 
+MORE_TEXT = {"meta": "raise `splits.meta`, set `meta.meta_split: train`"}
+"""What helps a split that is too short, beside more text and shorter blocks."""
+
 
 class BlockStream:
     """The blocks of one language in an endless order: epoch after epoch, each shuffled and cut at a new offset."""
@@ -27,9 +30,10 @@ class BlockStream:
         self.blocks_in_epoch = len(tokens) // block_length - 1
         self._purpose = (seed, "blocks", label, split)
         if self.blocks_in_epoch < 1:
+            remedy = MORE_TEXT.get(split, "raise its share in `splits`")
             raise DataError(
                 f"{label}: the {split} split has {len(tokens)} tokens, fewer than two blocks of {block_length}. Add text, "
-                "raise its share in `splits`, or lower `batches.block_length`."
+                f"{remedy}, or lower `batches.block_length`."
             )
         self._epoch = lru_cache(maxsize=2)(self._shuffle_epoch)
 

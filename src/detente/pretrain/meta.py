@@ -89,7 +89,7 @@ class MetaStep:
             passed = self._inner_pass(number, inner)
             if self._is_due(batch):
                 found.add(self._meta_gradient(number, passed))
-            loss, share = passed.loss, inner.num_targets / batch.num_targets
+            loss, share = passed.loss, sum(inner.row_targets) / batch.num_targets
             if rest is not None:
                 rest_loss, gradient = self._theta_gradient(rest)
                 self.ranks.sum_(gradient, [rest_loss])

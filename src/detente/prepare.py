@@ -128,7 +128,7 @@ def _shortages(study: StudySettings, manifest: StoreManifest) -> Iterator[str]:
     length = study.batches.block_length
     # An epoch begins at a random offset and gives up a block for it.
     needed = {"train": study.batches.blocks + 1, "validation": 1, "test": 1}
-    if "meta-adapter" in study.treatments:
+    if study.needs_meta_split:
         needed["meta"] = 2
     for split, blocks in needed.items():
         found = manifest.splits[split].tokens // length
@@ -138,6 +138,8 @@ def _shortages(study: StudySettings, manifest: StoreManifest) -> Iterator[str]:
 
 def _too_short(label: str, split: str, found: int, needed: int, length: int) -> str:
     cure = "lower `batches.blocks`" if split == "train" else f"raise `splits.{split}`"
+    if split == "meta":
+        cure += ", set `meta.meta_split: train`"
     return (
         f"`{label}`: the {split} split has {found} blocks of {length} tokens, {needed} are needed. Give more text, {cure}, or "
         "lower `batches.block_length`."

@@ -201,6 +201,18 @@ def test_no_meta_text_is_needed_without_the_meta_step(texts: Path) -> None:
         assert (texts / "study" / "data" / "shared" / "store" / label / "meta.bin").stat().st_size == 0
 
 
+def test_a_variant_too_needs_meta_text_unless_training_text_validates(texts: Path) -> None:
+    def make(**meta: str) -> StudySettings:
+        variants = {"fast": {"treatment": "meta-adapter", "meta": meta}}
+        return make_study(texts, splits={"meta": 1e-5, "validation": 0.05, "test": 0.05}, variants=variants)
+
+    with pytest.raises(
+        DataError, match=r"`sw`: the meta split .* raise `splits.meta`, set `meta.meta_split: train`, or"
+    ):
+        prepare(make(), texts / "study", mixtures=MIXTURES)
+    prepare(make(meta_split="train"), texts / "study", mixtures=MIXTURES)
+
+
 def test_too_large_a_vocabulary_names_the_setting(texts: Path) -> None:
     with pytest.raises(ConfigError, match=r"`vocabulary.size` is 5000, but the text supports only \d+ entries"):
         prepare(make_study(texts, vocabulary={"size": 5000}), texts / "study", mixtures=MIXTURES)

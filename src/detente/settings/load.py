@@ -4,6 +4,7 @@ import difflib
 import math
 import re
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,6 +17,8 @@ from detente.settings.presets import PRESETS
 from detente.settings.schema import LanguageSettings, MetaSettings, StudySettings, TreatmentName
 
 MIXTURE_WORDS = ("mono", "pairs", "joint")
+LABELLED = ("languages", "variants")
+"""Groups whose next key is a label of the user's."""
 
 
 def load_study(path: str | Path, overrides: Iterable[str] = ()) -> StudySettings:
@@ -132,7 +135,7 @@ def _suggest_setting(location: tuple[int | str, ...]) -> str:
     siblings = [n for n in names if n.split(".")[:-1] == _with_label_wildcard(group)]
     near = difflib.get_close_matches(str(wrong), [n.split(".")[-1] for n in siblings], n=1)
     elsewhere = [n for n in names if n.split(".")[-1] == wrong]
-    if elsewhere:
+    if elsewhere and f"{wrong}s" not in near:
         return f" Did you mean `{elsewhere[0]}`?"
     if near:
         return f" Did you mean `{'.'.join([*group, near[0]])}`?"
@@ -140,17 +143,17 @@ def _suggest_setting(location: tuple[int | str, ...]) -> str:
 
 
 def _with_label_wildcard(group: list[str]) -> list[str]:
-    return ["languages", "LABEL", *group[2:]] if len(group) > 1 and group[0] == "languages" else group
+    return [group[0], "LABEL", *group[2:]] if len(group) > 1 and group[0] in LABELLED else group
 
 
 def setting_names(model: type[BaseModel], prefix: str = "") -> Iterable[str]:
-    """Dotted names of all settings; a language's label reads LABEL."""
+    """Dotted names of all settings; a language's label, or a variant's, reads LABEL."""
     for name, field in model.model_fields.items():
         annotation = field.annotation
         nested = [m for m in (annotation, *get_args(annotation)) if isinstance(m, type) and issubclass(m, BaseModel)]
         yield prefix + name
         if nested:
-            label = "LABEL." if name == "languages" else ""
+            label = "LABEL." if name in LABELLED else ""
             yield from setting_names(nested[0], f"{prefix}{name}.{label}")
 
 
@@ -204,6 +207,15 @@ def _variant_problems(study: StudySettings) -> Iterable[str]:
 
 
 def _meta_problems(study: StudySettings, meta: MetaSettings) -> Iterable[str]:
+    sizes = [size for size in map(partial(_languages_in, study), study.mixtures) if size >= 2]
+    wanted = meta.meta_languages
+    if not sizes:
+        yield (
+            "`meta-adapter` needs a mixture of two languages or more, since phi learns what the others need: add one to "
+            "`mixtures`, or leave the treatment out."
+        )
+    elif isinstance(wanted, int) and wanted > min(sizes):
+        yield f"`meta.meta_languages` is {wanted}, but there is a mixture of {min(sizes)} languages: use `all`, or a smaller number."
     if meta.meta_split == "meta" and study.splits.meta == 0:
         yield (
             "`splits.meta` is 0, but the `meta-adapter` treatment needs held-out text: set it to 0.02, say, or "
@@ -211,6 +223,12 @@ def _meta_problems(study: StudySettings, meta: MetaSettings) -> Iterable[str]:
         )
     if meta.epsilon is not None and meta.second_order in ("exact", "none"):
         yield f"`meta.epsilon` has no effect with `meta.second_order: {meta.second_order}`: remove it."
+
+
+def _languages_in(study: StudySettings, mixture: str | tuple[str, ...]) -> int:
+    if isinstance(mixture, str):
+        return {"mono": 1, "pairs": 2, "joint": len(study.languages)}.get(mixture, len(study.languages))
+    return len(mixture)
 
 
 def _budget_problems(study: StudySettings, given: Mapping[str, Any]) -> Iterable[str]:

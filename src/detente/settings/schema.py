@@ -188,6 +188,15 @@ class MetaSettings(Settings):
         """Epsilon, or what suits the kind of differences."""
         return self.epsilon or {"one-sided": 0.0005}.get(self.second_order, 0.01)
 
+    @field_validator("meta_languages", mode="before")
+    @classmethod
+    def _one_problem(cls, value: object) -> object:
+        """One sentence, in place of one for each alternative of the type."""
+        is_number = isinstance(value, int) and not isinstance(value, bool) and value >= 2
+        if not is_number and value not in ("all", "others"):
+            raise ValueError(f"it should be `all`, `others` or a number of languages, 2 or more, found {value!r}")
+        return value
+
     @model_validator(mode="after")
     def _something_to_learn(self) -> Self:
         if self.second_order == "none" and self.meta_languages == "others":
@@ -341,6 +350,16 @@ class StudySettings(Settings):
     meta: MetaSettings = MetaSettings()
     batches: BatchSettings = BatchSettings()
     training: TrainingSettings = TrainingSettings()
+
+    @property
+    def needs_meta_split(self) -> bool:
+        """Whether the phi of any system learns from the split held out for it."""
+        systems = [
+            *((name, "") for name in self.treatments),
+            *((v.treatment, name) for name, v in self.variants.items()),
+        ]
+        metas = [self.system_settings(variant)[1] for name, variant in systems if name == "meta-adapter"]
+        return any(meta.meta_split == "meta" for meta in metas)
 
     def system_settings(self, variant: str) -> tuple[AdapterSettings, MetaSettings]:
         """Adapter and meta settings of a variant, or the study's own for an empty name."""

@@ -114,7 +114,7 @@ def meta_gradient(
         held_out: the batches that validate, with their weights.
         beta: rate of the inner step.
         precision: of the passes for v and d; differences always run in float32.
-        measure: fill `terms`; costs up to two passes more and changes no result.
+        measure: fill `terms`; costs a few passes for phi's gradient alone, and changes no result.
         other: another held-out batch of i, to measure the sampling noise of d with.
 
     Raises:

@@ -9,6 +9,7 @@ import pytest
 from detente.errors import Interrupted
 from detente.pretrain.loop import train
 from detente.pretrain.observers import Checkpoints, MetricsLog
+from detente.pretrain.parallel import Ranks
 from detente.pretrain.scoring import early_losses
 from detente.pretrain.signals import StopRequest
 from detente.pretrain.step import StepReport
@@ -60,6 +61,26 @@ def test_a_signal_lets_the_step_end_and_saves(number: signal.Signals) -> None:
     assert calls == ["step 3", "seen 4", "saver 4", "save 4"]
     assert caught.value.signal_number == number
     assert signal.getsignal(number) is before
+
+
+def test_without_a_signal_nothing_is_asked() -> None:
+    with StopRequest() as stop:
+        assert stop.asked() == 0
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.asked() == signal.SIGTERM
+        assert stop.asked() == signal.SIGTERM, "until the run has ended"
+
+
+def test_a_signal_to_another_process_stops_this_one_too() -> None:
+    class Others(Ranks):
+        def agree(self, number: int) -> int:
+            return max(number, signal.SIGTERM)
+
+    calls: list[str] = []
+    with pytest.raises(Interrupted) as caught, StopRequest(Others()) as stop:
+        run(calls, stop)
+    assert calls == ["step 3", "seen 4", "saver 4", "save 4"]
+    assert caught.value.signal_number == signal.SIGTERM
 
 
 def test_a_second_ctrl_c_stops_at_once() -> None:

@@ -3,6 +3,7 @@
 Slow libraries are imported where a verb needs them, so that `--help` answers at once.
 """
 
+import os
 import signal
 import sys
 import warnings
@@ -15,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from detente.errors import ConfigError, DetenteError, Interrupted, did_you_mean
+from detente.errors import ConfigError, DetenteError, Interrupted, ProcessLost, did_you_mean
 
 if TYPE_CHECKING:
     from detente.settings import StudySettings
@@ -83,7 +84,11 @@ def prepare(
 def pretrain(
     study_file: StudyFile,
     run: Annotated[
-        str, typer.Option(help="Name of the run, as `--dry-run` lists it, or MIXTURE/TREATMENT (first seed).")
+        str,
+        # Some versions of argparse take `--run` for an option of torchrun, even after `-m detente`; `-r` they leave alone.
+        typer.Option(
+            "--run", "-r", help="Name of the run, as `--dry-run` lists it, or MIXTURE/TREATMENT (first seed)."
+        ),
     ],
     overrides: Overrides = [],  # noqa: B006
     folder: Folder = None,
@@ -122,19 +127,42 @@ def report(folder: Annotated[Path, typer.Argument(help="A study's folder.", show
 def main() -> None:
     """Entry point: one clear line instead of a traceback for what the user can mend, and for warnings."""
     warnings.showwarning = lambda message, *_: _complain(f"warning: {message}")
+    if _rank() > 0:
+        _silence()
     try:
         app()
     except Interrupted as interruption:
-        _complain(str(interruption))
-        sys.exit(128 + interruption.signal_number)
+        _end(str(interruption), 128 + interruption.signal_number)
+    except ProcessLost as error:
+        _end(str(error), 1)
     except DetenteError as error:
-        _complain(str(error))
-        sys.exit(2)
+        _end(str(error), 2)
     except OSError as error:
-        _complain(
-            f"{error.filename or 'a file'}: {error.strerror}. Check the path, its rights and the space on its disk."
+        _end(
+            f"{error.filename or 'a file'}: {error.strerror}. Check the path, its rights and the space on its disk.", 2
         )
-        sys.exit(2)
+
+
+def _rank() -> int:
+    """Of this process among those that torchrun started; 0 alone."""
+    return int(os.environ["RANK"]) if "TORCHELASTIC_RUN_ID" in os.environ else 0
+
+
+def _silence() -> None:
+    """What the first of several processes prints is not said again."""
+    sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the process ends
+    warnings.showwarning = lambda *_: None
+
+
+def _end(text: str, code: int) -> None:
+    """Say why and exit; of several processes that end, one says it."""
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        from detente.pretrain.parallel import is_first_to_speak
+
+        if not is_first_to_speak():
+            sys.exit(code)
+    _complain(text)
+    sys.exit(code)
 
 
 def _complain(text: str) -> None:
@@ -187,7 +215,7 @@ def _do_study(
             on_wait=view.in_hand,
             on_outcome=ended,
         )
-    if any(outcome.record for outcome in outcomes):
+    if any(outcome.record for outcome in outcomes) and _rank() == 0:
         _report(folder)
     failed = [outcome for outcome in outcomes if outcome.record is None]
     if failed:

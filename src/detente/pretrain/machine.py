@@ -22,7 +22,12 @@ def choose_device(wanted: str) -> torch.device:
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
     if wanted == "cuda" and not torch.cuda.is_available():
         raise ConfigError("`training.device` is cuda, but torch finds no GPU. Use `auto` or `cpu`.")
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if wanted == "cuda" else torch.device(wanted)
+    if wanted != "cuda":
+        return torch.device(wanted)
+    number, wanted_number = torch.cuda.device_count(), int(os.environ.get("LOCAL_RANK", "0"))
+    if wanted_number >= number:
+        raise ConfigError(f"each process takes a GPU of its own, and this machine has {number}. Start no more of them.")
+    return torch.device("cuda", wanted_number)
 
 
 def reset_peak_memory(device: torch.device) -> None:

@@ -6,16 +6,23 @@ the same language at the same time.
 """
 
 import os
+import signal
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
 from detente.batches import Share
-from detente.errors import ProcessLost
+from detente.errors import DetenteError, ProcessLost
+
+LONGEST_WAIT = timedelta(days=7)
+"""For one another: the first process prepares and scores alone, which may take hours. A process that has died is noticed at once,
+by its closed connection; only a machine that vanishes from the network is waited for."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +34,7 @@ class Ranks:
 
     @property
     def is_first(self) -> bool:
-        """The process that evaluates, writes and speaks."""
+        """The process that prepares, evaluates, writes and speaks."""
         return self.rank == 0
 
     @property
@@ -59,18 +66,42 @@ class Ranks:
         """
         if self.size == 1:
             return number
-        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
-        value = torch.tensor(number, dtype=torch.int64, device=device)
+        value = torch.tensor(number, dtype=torch.int64)
         with _lost_peers_named():
             dist.all_reduce(value, op=dist.ReduceOp.MAX)
         return int(value)
+
+    @contextmanager
+    def agreed(self) -> Iterator[None]:
+        """What is done inside has been done by all when it is left; an error of one is an error of all, so they stay in step.
+
+        Raises:
+            DetenteError: that of another process.
+            ProcessLost: another process has ended.
+        """
+        try:
+            yield
+        except DetenteError as error:
+            self._tell(str(error))
+            raise
+        if problem := self._tell(""):
+            raise DetenteError(problem)
+
+    def _tell(self, problem: str) -> str:
+        """What one of the processes has to tell all; '' when none has."""
+        teller = self.agree(self.rank + 1 if problem else 0)
+        told = [problem]
+        if teller and self.size > 1:
+            with _lost_peers_named():
+                dist.broadcast_object_list(told, src=teller - 1, device=torch.device("cpu"))
+        return told[0]
 
 
 ALONE = Ranks()
 
 
 @contextmanager
-def joined_ranks(device: torch.device) -> Iterator[Ranks]:
+def joined_ranks() -> Iterator[Ranks]:
     """The processes that torchrun started, connected while entered; this process alone without torchrun."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         yield ALONE
@@ -78,11 +109,26 @@ def joined_ranks(device: torch.device) -> Iterator[Ranks]:
     if dist.is_initialized():
         yield Ranks(dist.get_rank(), dist.get_world_size())
         return
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    # Numbers to agree on stay on the CPU: waiting there keeps no GPU busy, and notices a lost process by its connection.
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    dist.init_process_group(backend, timeout=LONGEST_WAIT)
+    yield Ranks(dist.get_rank(), dist.get_world_size())
+    # Not after an error: the connections of a process that fails must not close before it could say why.
+    dist.destroy_process_group()
+
+
+def is_first_to_speak() -> bool:
+    """Of the processes of torchrun that end with an error, the first to ask: one message is enough. Always, without torchrun."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return True
     try:
-        yield Ranks(dist.get_rank(), dist.get_world_size())
-    finally:
-        dist.destroy_process_group()
+        # torchrun's own store, which outlives every process that it started.
+        store = dist.TCPStore(
+            os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False, timeout=timedelta(seconds=5)
+        )
+        return bool(store.add(f"detente/spoken/{os.environ['TORCHELASTIC_RESTART_COUNT']}", 1) == 1)
+    except RuntimeError:
+        return True
 
 
 @contextmanager
@@ -90,6 +136,9 @@ def _lost_peers_named() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
+        if threading.current_thread() is threading.main_thread():
+            # torchrun is about to end the processes that are left; this one ends by itself, and says why first.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise ProcessLost(
             f"another process of this run has ended ({str(error).splitlines()[0][:120]}). The last checkpoint is intact: the same "
             "command goes on from there."

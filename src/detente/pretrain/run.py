@@ -1,7 +1,7 @@
 """One pretraining run: settings and a data folder in, a run folder with its record out. The same call again is free or goes on."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,28 +66,16 @@ def pretrain(settings: RunSettings, data_folder: Path, folder: Path, *, progress
         RecordError: the folder holds a run of other settings.
         DataError: another process is at work on it.
     """
-    device = choose_device(settings.training.device)
-    with joined_ranks(device) as ranks:
-        data = RunData.open(data_folder, settings.mixture)
-        mark = fingerprint(settings, data)
-        with _held(folder, ranks):
-            done = _finished(folder, mark)
-            return done or _begin(settings, data, folder, mark, device=device, ranks=ranks).execute(progress)
-
-
-@contextmanager
-def _held(folder: Path, ranks: Ranks) -> Iterator[None]:
-    """The first process locks the folder; the others begin when it has."""
-    with ExitStack() as stack:
-        if ranks.is_first:
-            try:
-                stack.enter_context(locked(folder))
-            except DetenteError:
-                ranks.agree(1)
-                raise
-        if ranks.agree(0):
-            raise ProcessLost("the first process of this run could not begin; it said why.")
-        yield
+    with joined_ranks() as ranks, ExitStack() as held:
+        with ranks.agreed():
+            device = choose_device(settings.training.device)
+            data = RunData.open(data_folder, settings.mixture)
+            mark = fingerprint(settings, data)
+            if ranks.is_first:
+                held.enter_context(locked(folder))
+        with ranks.agreed():
+            run = _finished(folder, mark) or _begin(settings, data, folder, mark, device=device, ranks=ranks)
+        return run if isinstance(run, RunRecord) else run.execute(progress)
 
 
 def _finished(folder: Path, mark: str) -> RunRecord | None:
@@ -125,6 +113,8 @@ class _Run:
     ) -> None:
         self.settings, self.data, self.folder, self.mark = settings, data, folder, mark
         self.device, self.ranks = device, ranks
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
         self.treated = _to_device(build_model(settings, data.vocabulary.size), self.device)
         self.optimizer = build_optimizer(self.treated, settings.training)
         self.batches = train_batches(settings, data, ranks.share)
@@ -146,6 +136,12 @@ class _Run:
                 record = self._score()
         except Interrupted as interruption:
             self._write("interrupted", interruption.step or self.done, error=str(interruption))
+            # torchrun ends the others as soon as one has ended: none may before the first has saved.
+            with suppress(ProcessLost):
+                self.ranks.agree(0)
+            raise
+        except ProcessLost as error:
+            self._write("interrupted", self.done, error=str(error))
             raise
         except Exception as error:
             self._write("failed", self.done, error=describe(error))
@@ -171,28 +167,40 @@ class _Run:
     def _score(self) -> RunRecord:
         """The first process scores and writes the record; the others read it."""
         last = self.settings.training.steps
-        if self.ranks.is_first:
-            is_meta = self.settings.treatment == "meta-adapter"
-            self._write(
-                "success",
-                last,
-                languages=self.scorer.language_results(self.batches, self.folder),
-                meta=meta_terms(self.folder, last) if is_meta else None,
-            )
-        self.ranks.agree(0)
+        with self.ranks.agreed():
+            if self.ranks.is_first:
+                is_meta = self.settings.treatment == "meta-adapter"
+                self._write(
+                    "success",
+                    last,
+                    languages=self.scorer.language_results(self.batches, self.folder),
+                    meta=meta_terms(self.folder, last) if is_meta else None,
+                )
         return read_record(self.folder)
 
     def _resume(self) -> dict[str, Any]:
         """The newest checkpoint's state, its weights and moments put in place; a fresh one at the start."""
-        state = load_checkpoint(self.folder / "checkpoints", self.treated, self.optimizer)
-        state = state or {"step": 0, "sittings": 0, "fingerprint": self.mark}
-        if state["fingerprint"] != self.mark:
-            raise CheckpointError(
-                f"{self.folder} holds checkpoints of another run. Delete the folder to start it anew."
-            )
+        with self.ranks.agreed():
+            state = load_checkpoint(self.folder / "checkpoints", self.treated, self.optimizer)
+            state = state or {"step": 0, "sittings": 0, "fingerprint": self.mark}
+            if state["fingerprint"] != self.mark:
+                raise CheckpointError(
+                    f"{self.folder} holds checkpoints of another run. Delete the folder to start it anew."
+                )
+        self._refuse_other_step(state["step"])
         self.clock = Clock(state.get("train_seconds", 0.0), state.get("total_seconds", 0.0))
         self.sittings, self.done = state["sittings"] + 1, state["step"]
         return state
+
+    def _refuse_other_step(self, step: int) -> None:
+        """All processes go on from the same step."""
+        with self.ranks.agreed():
+            newest = self.ranks.agree(step)
+            if step != newest:
+                raise CheckpointError(
+                    f"one process found the checkpoint of step {step} in {self.folder}, another that of step {newest}. All "
+                    "machines must see the same folder."
+                )
 
     def _observers(self, log: MetricsLog | None, progress: Progress | None, *, start: int) -> list[Observer]:
         last = self.settings.training.steps
@@ -208,9 +216,11 @@ class _Run:
         training = self.settings.training
 
         def save(done: int) -> None:
-            if log is not None:
-                log.flush_to_disk()
-                self._save(done)
+            # A full disk, which the first alone meets, ends the run in all.
+            with self.ranks.agreed():
+                if log is not None:
+                    log.flush_to_disk()
+                    self._save(done)
 
         return Checkpoints(save, every=training.checkpoint_every, last=training.steps)
 

@@ -28,7 +28,9 @@ class StopRequest:
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
+            # Not where somebody else has put a handler meanwhile, as `parallel` does when a process is lost.
+            if signal.getsignal(number) == self._remember:
+                signal.signal(number, handler)  # type: ignore[arg-type]
 
     def asked(self) -> int:
         """The signal that has come to any of the processes, which all must ask at the same time; 0 without one."""

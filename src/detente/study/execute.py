@@ -16,11 +16,12 @@ from typing import Any
 import torch
 import yaml
 
-from detente.errors import ConfigError, DetenteError, Interrupted, describe
+from detente.errors import ConfigError, DetenteError, Interrupted, ProcessLost, describe
 from detente.prepare import Counter, prepare, vocabulary_name
 from detente.pretrain.data import SAVING, RunData, fingerprint
 from detente.pretrain.machine import choose_device, num_cores
 from detente.pretrain.observers import Progress
+from detente.pretrain.parallel import ALONE, Ranks, joined_ranks
 from detente.pretrain.run import pretrain
 from detente.results import RunRecord, last_step, write_atomic, write_json
 from detente.settings import StudySettings
@@ -62,7 +63,7 @@ def run_study(
     on_wait: Callable[[dict[str, float]], None] | None = None,
     on_outcome: Callable[[Outcome], None] | None = None,
 ) -> list[Outcome]:
-    """Do every run of `study` that has no good record, in `folder`.
+    """Do every run of `study` that has no good record, in `folder`. Under torchrun its processes do each run together.
 
     Args:
         engine: `local` does one run after another in this process; `processes` does `workers` at a time, the machine's threads
@@ -73,27 +74,38 @@ def run_study(
         on_wait: told about once a second what share of each run in hand is done (`processes`).
 
     Raises:
-        ConfigError: the engine is unknown, or the folder holds another study.
+        ConfigError: the engine is unknown or does not go with torchrun, or the folder holds another study.
         Interrupted: a signal came; the runs in hand saved their state.
+        ProcessLost: another process of torchrun has ended.
     """
     if engine not in ("local", "processes"):
         raise ConfigError(f"--engine {engine}: choose `local` or `processes`.")
-    prepare_study(study, folder, progress=prepare_progress)
-    jobs = _jobs(study, folder)
-    _write_plan(folder, jobs)
-    jobs = [job for job in jobs if only in (None, job.run.name)]
-    if on_plan is not None:
-        on_plan(len(jobs))
-    if engine == "local":
-        does = _one_by_one(jobs, run_progress)
-    else:
-        does = _in_processes(jobs, workers or default_workers(jobs), on_wait or (lambda _: None))
-    outcomes = []
-    for outcome in does:
-        outcomes.append(outcome)
-        if on_outcome is not None:
-            on_outcome(outcome)
-    return outcomes
+    with joined_ranks() as ranks:
+        if ranks.size > 1 and engine == "processes":
+            raise ConfigError(
+                "--engine processes starts processes of its own. Under torchrun, whose processes train each run together, use "
+                "`--engine local`."
+            )
+        with ranks.agreed():
+            if ranks.is_first:
+                prepare_study(study, folder, progress=prepare_progress)
+        with ranks.agreed():
+            jobs = _jobs(study, folder)
+            if ranks.is_first:
+                _write_plan(folder, jobs)
+        jobs = [job for job in jobs if only in (None, job.run.name)]
+        if on_plan is not None:
+            on_plan(len(jobs))
+        if engine == "local":
+            does = _one_by_one(jobs, run_progress, ranks)
+        else:
+            does = _in_processes(jobs, workers or default_workers(jobs), on_wait or (lambda _: None))
+        outcomes = []
+        for outcome in does:
+            outcomes.append(outcome)
+            if on_outcome is not None:
+                on_outcome(outcome)
+        return outcomes
 
 
 def prepare_study(study: StudySettings, folder: Path, *, progress: Counter | None = None) -> None:
@@ -161,6 +173,7 @@ def _write_plan(folder: Path, jobs: list[Job]) -> None:
             "name": job.run.name,
             "mixture": list(job.run.settings.mixture),
             "treatment": job.run.settings.treatment,
+            "variant": job.run.settings.variant,
             "seed": job.run.settings.seed,
             "folder": job.folder.name,
         }
@@ -169,21 +182,25 @@ def _write_plan(folder: Path, jobs: list[Job]) -> None:
     write_json(folder / "plan.json", {"runs": runs})
 
 
-def _one_by_one(jobs: list[Job], run_progress: Callable[[PlannedRun], Progress] | None) -> Iterator[Outcome]:
+def _one_by_one(
+    jobs: list[Job], run_progress: Callable[[PlannedRun], Progress] | None, ranks: Ranks
+) -> Iterator[Outcome]:
     for job in jobs:
-        yield _do(job, run_progress(job.run) if run_progress else None)
+        yield _do(job, run_progress(job.run) if run_progress else None, ranks)
 
 
-def _do(job: Job, progress: Progress | None = None) -> Outcome:
-    """Whatever goes wrong with one run must not end the study."""
+def _do(job: Job, progress: Progress | None = None, ranks: Ranks = ALONE) -> Outcome:
+    """Whatever goes wrong with one run must not end the study; but what only one of several processes met does."""
     try:
         return Outcome(job.run, pretrain(job.run.settings, job.data_folder, job.folder, progress=progress))
-    except Interrupted:
+    except (Interrupted, ProcessLost):
         raise
     except Exception as error:
         if not isinstance(error, DetenteError):
             with suppress(OSError):
                 write_atomic(job.folder / "error.txt", traceback.format_exc().encode())
+            if ranks.size > 1:
+                raise
         return Outcome(job.run, None, describe(error))
 
 

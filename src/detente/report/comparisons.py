@@ -13,9 +13,9 @@ from detente.results import LanguageResult
 Pick = Callable[[LanguageResult], float]
 
 # Settings in which the runs of a sound study differ. Steps are compared among mixtures of one size.
-FREE_SETTINGS = ("mixture", "treatment", "seed", "vocabulary", "training.steps")
-# Settings that only some treatments read; the others leave them at their defaults.
-OF_A_TREATMENT = ("adapter.", "meta.")
+FREE_SETTINGS = ("mixture", "treatment", "variant", "seed", "vocabulary", "training.steps")
+# Settings that only some treatments read, and that variants differ in by intention: the others leave them at their defaults.
+OF_A_SYSTEM = ("adapter.", "meta.")
 
 
 def bits(result: LanguageResult) -> float:
@@ -87,7 +87,7 @@ def recovered(study: Study, system: System, language: str) -> Estimate | None:
     """
     untreated = System(system.mixture, "none")
     gain, lost = against_untreated(study, system, language), interference(study, untreated, language)
-    if system.treatment == "none" or not (gain and lost and gain.has_learned and lost.word == "hurt"):
+    if system.is_untreated or not (gain and lost and gain.has_learned and lost.word == "hurt"):
         return None
     losses = interference_by_seed(study, untreated, language)
     left = interference_by_seed(study, system, language)
@@ -106,11 +106,11 @@ def _unequal_settings(runs: tuple[Run, ...]) -> Iterator[str]:
     values: dict[tuple[str, str], set[str]] = {}
     for record in (run.record for run in runs):
         for key, value in _flatten(record.settings):
-            treatment = record.treatment if key.startswith(OF_A_TREATMENT) else ""
-            values.setdefault((key, treatment), set()).add(json.dumps(value))
-    for (key, treatment), found in sorted(values.items()):
+            system = record.system if key.startswith(OF_A_SYSTEM) else ""
+            values.setdefault((key, system), set()).add(json.dumps(value))
+    for (key, system), found in sorted(values.items()):
         if len(found) > 1 and key not in FREE_SETTINGS:
-            whose = f"runs with {treatment}" if treatment else "runs"
+            whose = f"runs with {system}" if system else "runs"
             yield f"The {whose} differ in the setting {key}: {' and '.join(sorted(found))}."
 
 

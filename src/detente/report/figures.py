@@ -1,8 +1,9 @@
 """Figures of a study: learning curves, early training loss, interference. PDF, PNG and SVG files, and SVG for the page."""
 
+import math
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from detente.report import numbers
 from detente.report.comparisons import Comparison, interference
-from detente.report.curves import Curve, CurveBook
+from detente.report.curves import CurveBook
 from detente.report.inventory import Study, System, mono
 from detente.report.measures import bits_of_nats
-from detente.report.palette import GRID, INK, MONO, MUTED, UNIGRAM, Look, look_of
+from detente.report.palette import GRID, HATCH, INK, MONO, MUTED, UNIGRAM, Look, look_of, look_of_variant
+from detente.report.panels import CurveLine, panels_of, short_label
 from detente.report.svg import for_page
 from detente.report.tables import system_label
 
@@ -47,6 +49,7 @@ STYLE: dict[Any, Any] = {
     "ytick.color": INK,
     "legend.frameon": False,
     "legend.fontsize": 8,
+    "hatch.linewidth": 1.1,
     "figure.constrained_layout.use": True,
 }
 
@@ -90,7 +93,7 @@ def draw_interference(study: Study, mixture: tuple[str, ...], folder: Path) -> D
     figure, axes = _new_figure(0.6 + 0.2 * len(bars) + 0.22 * len(mixture))
     places = _places([label for label, _, _ in bars])
     for place, (_, system, comparison) in zip(places, bars, strict=True):
-        _bar(axes, place, look_of(system.treatment), comparison)
+        _bar(axes, place, _look(study, system), comparison)
     _finish_bars(axes, places, bars)
     key = f"interference-{_file_name(study, mixture)}"
     title = f"Interference in {'+'.join(mixture)}"
@@ -102,27 +105,28 @@ def draw_interference(study: Study, mixture: tuple[str, ...], folder: Path) -> D
 def draw_curves(
     study: Study, book: CurveBook, kind: str, panel: tuple[tuple[str, ...], str], folder: Path
 ) -> Drawing | None:
-    """One line a system: mono and all treatments of one mixture, on one language."""
+    """One line a system: mono and all treatments of one mixture, on one language; variants in panels below."""
     mixture, language = panel
     curve_of = book.validation if kind == "validation" else book.early_loss
     mixed = [system for system in study.systems if system.mixture == mixture and not system.is_mono]
     lines = [(system, curve) for system in (mono(language), *mixed) if (curve := curve_of(system, language))]
     if not lines:
         return None
-    figure, axes = _new_figure(3.5)
-    for system, curve in lines:
-        _line(axes, curve, MONO if system.is_mono else look_of(system.treatment), _line_label(system))
-    baseline = _unigram(study, mixture, language, kind)
-    if baseline is not None:
-        axes.axhline(baseline, color=UNIGRAM.color, linestyle=UNIGRAM.dash, linewidth=1.1, label="unigram")
-    axes.set_xlabel("steps")
-    axes.set_ylabel("bits per character, validation" if kind == "validation" else "training loss, nats")
-    figure.legend(loc="outside lower left", ncols=3, handlelength=2.8, columnspacing=1.2)
+    figure = _draw_panels(study, panels_of(lines), _unigram(study, mixture, language, kind), kind)
     what = "Learning curve" if kind == "validation" else "Early training loss"
     title = f"{what} of {language}" + (f" in {'+'.join(mixture)}" if len(mixture) > 1 else "")
-    ends = "; ".join(f"{_line_label(system)} {curve.mean[-1]:.3f} at step {curve.steps[-1]}" for system, curve in lines)
+    names = ["mono" if system.is_mono else system_label(system) for system, _ in lines]
+    ends = "; ".join(
+        f"{name} {curve.mean[-1]:.3f} at step {curve.steps[-1]}" for name, (_, curve) in zip(names, lines, strict=True)
+    )
     key = f"{kind}-{_file_name(study, mixture)}-{_file_name(study, (language,))}"
     return _save(figure, folder, Drawing(key, title, f"Last values: {ends}.", "", kind))
+
+
+def _look(study: Study, system: System) -> Look:
+    if system.is_mono:
+        return MONO
+    return look_of_variant(study.variants.index(system.variant)) if system.variant else look_of(system.treatment)
 
 
 def _bar(axes: "Axes", place: float, look: Look, comparison: Comparison) -> None:
@@ -133,6 +137,9 @@ def _bar(axes: "Axes", place: float, look: Look, comparison: Comparison) -> None
         return
     # A hollow bar stands on one seed: nothing follows from its length.
     fill = "none" if difference.low is None else look.color
+    if look.hatch and difference.low is not None:
+        axes.barh(place, difference.mean, height=0.66, color=fill, edgecolor=HATCH, hatch=look.hatch, linewidth=0)
+        fill = "none"
     axes.barh(place, difference.mean, height=0.66, color=fill, edgecolor=look.color, linewidth=1)
     if difference.low is not None and difference.high is not None:
         arms = [[difference.mean - difference.low], [difference.high - difference.mean]]
@@ -140,7 +147,7 @@ def _bar(axes: "Axes", place: float, look: Look, comparison: Comparison) -> None
 
 
 def _finish_bars(axes: "Axes", places: list[float], bars: list[tuple[str, System, Comparison]]) -> None:
-    axes.set_yticks(places, [system_label(system) for _, system, _ in bars])
+    axes.set_yticks(places, [short_label(system) for _, system, _ in bars])
     headings = {label: place for place, (label, _, _) in reversed(list(zip(places, bars, strict=True)))}
     beside_ticks = axes.get_yaxis_transform()
     for label, place in headings.items():
@@ -158,25 +165,57 @@ def _places(labels: list[str]) -> list[float]:
     return [place + 1.1 * list(dict.fromkeys(labels)).index(label) for place, label in enumerate(labels)]
 
 
-def _line(axes: "Axes", curve: Curve, look: Look, label: str) -> None:
+def _draw_panels(study: Study, panels: list[list[CurveLine]], unigram: float | None, kind: str) -> "Figure":
+    """Panels below each other, on the same scales, each with its legend below."""
+    from matplotlib.figure import Figure
+
+    heights = [_panel_height(panel) for panel in panels]
+    figure = Figure(figsize=(WIDTH, sum(heights)))
+    parts: Any = [figure]
+    if len(panels) > 1:
+        parts = figure.subfigures(len(panels), 1, height_ratios=heights)
+    first: Axes | None = None
+    for part, panel in zip(parts, panels, strict=True):
+        axes = part.add_subplot(sharex=first, sharey=first)
+        first = first or axes
+        for line in panel:
+            _line(axes, line, _look(study, line.system))
+        if unigram is not None:
+            axes.axhline(unigram, color=UNIGRAM.color, linestyle=UNIGRAM.dash, linewidth=1.1, label="unigram")
+        axes.set_xlabel("steps")
+        axes.set_ylabel("bits per character, validation" if kind == "validation" else "training loss, nats")
+        part.legend(loc="outside lower left", ncols=_legend_columns(panel), handlelength=2.8, columnspacing=1.2)
+    return figure
+
+
+def _panel_height(panel: Sequence[CurveLine]) -> float:
+    """In inches, with room for three lines of legend in the first number."""
+    rows = math.ceil((len(panel) + 1) / _legend_columns(panel))
+    return 3.5 + 0.17 * max(0, rows - 3)
+
+
+def _legend_columns(panel: Sequence[CurveLine]) -> int:
+    """As many as fit the figure's width."""
+    longest = max(len(line.label) for line in panel)
+    return 3 if longest <= 16 else 2 if longest <= 25 else 1
+
+
+def _line(axes: "Axes", line: CurveLine, look: Look) -> None:
+    curve = line.curve
     every = max(1, len(curve.steps) // 6)
     axes.plot(
         curve.steps,
         curve.mean,
         color=look.color,
         linestyle=look.dash,
-        marker=look.marker,
+        marker="" if line.is_context else look.marker,
         markevery=every,
         markersize=3.6,
-        linewidth=1.4,
-        label=label,
+        linewidth=0.9 if line.is_context else 1.4,
+        label=line.label,
     )
-    if curve.seeds > 1:
+    if curve.seeds > 1 and not line.is_context:
         axes.fill_between(curve.steps, curve.low, curve.high, color=look.color, alpha=0.15, linewidth=0)
-
-
-def _line_label(system: System) -> str:
-    return "mono" if system.is_mono else system_label(system)
 
 
 def _unigram(study: Study, mixture: tuple[str, ...], language: str, kind: str) -> float | None:

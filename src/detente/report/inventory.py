@@ -23,10 +23,21 @@ class System:
 
     mixture: tuple[str, ...]
     treatment: str
+    variant: str = ""
+    """Empty where the treatment has the study's own settings."""
 
     @property
     def is_mono(self) -> bool:
         return len(self.mixture) == 1
+
+    @property
+    def is_untreated(self) -> bool:
+        return self.name == "none"
+
+    @property
+    def name(self) -> str:
+        """As in `RunRecord.system`."""
+        return self.variant or self.treatment
 
 
 def mono(language: str) -> System:
@@ -43,7 +54,7 @@ class Run:
 
     @property
     def system(self) -> System:
-        return System(self.record.mixture, self.record.treatment)
+        return System(self.record.mixture, self.record.treatment, self.record.variant)
 
 
 @dataclass(frozen=True)
@@ -67,6 +78,8 @@ class Study:
     runs: tuple[Run, ...]
     gaps: tuple[Gap, ...]
     has_plan: bool
+    planned_variants: tuple[str, ...] = ()
+    """In the plan's order."""
 
     @cached_property
     def languages(self) -> tuple[str, ...]:
@@ -76,8 +89,15 @@ class Study:
 
     @cached_property
     def systems(self) -> tuple[System, ...]:
-        """Mono first, then mixtures from small to large, treatments in their usual order."""
+        """Mono first, then mixtures from small to large, treatments in their usual order, variants after them."""
         return tuple(sorted(self._known_systems, key=self._place))
+
+    @cached_property
+    def variants(self) -> tuple[str, ...]:
+        """Names in the plan's order, then those that no plan knows of by the alphabet."""
+        known = {system.variant for system in self._known_systems if system.variant}
+        planned = [name for name in self.planned_variants if name in known]
+        return (*planned, *sorted(known - set(planned)))
 
     @cached_property
     def mixtures(self) -> tuple[tuple[str, ...], ...]:
@@ -115,10 +135,11 @@ class Study:
     def _known_systems(self) -> set[System]:
         return {run.system for run in self.runs} | {gap.system for gap in self.expected_gaps if gap.system}
 
-    def _place(self, system: System) -> tuple[int, list[int], int, str]:
+    def _place(self, system: System) -> tuple[int, list[int], int, int, str]:
         order = [self.languages.index(label) for label in system.mixture]
+        variant = self.variants.index(system.variant) + 1 if system.variant else 0
         treatment = TREATMENTS.index(system.treatment) if system.treatment in TREATMENTS else len(TREATMENTS)
-        return len(order), order, treatment, system.treatment
+        return len(order), order, variant, treatment, system.treatment
 
 
 def read_study(folder: Path) -> Study:
@@ -136,7 +157,8 @@ def read_study(folder: Path) -> Study:
         )
     runs = tuple(entry for entry in entries if isinstance(entry, Run))
     gaps = tuple(entry for entry in entries if isinstance(entry, Gap))
-    return Study(folder.resolve().name, runs, gaps, has_plan=plan is not None)
+    variants = dict.fromkeys(entry["system"].variant for entry in plan or () if entry["system"].variant)
+    return Study(folder.resolve().name, runs, gaps, plan is not None, tuple(variants))
 
 
 def _examine(run_folder: Path, study_folder: Path) -> Run | Gap:
@@ -170,9 +192,9 @@ def _read_plan(folder: Path) -> list[dict[str, Any]] | None:
 
 
 def _with_system(
-    *, name: str, mixture: list[str], treatment: str, seed: int, folder: str, **_unknown: Any
+    *, name: str, mixture: list[str], treatment: str, seed: int, folder: str, variant: str = "", **_unknown: Any
 ) -> dict[str, Any]:
-    return {"name": name, "system": System(tuple(mixture), treatment), "seed": seed, "folder": folder}
+    return {"name": name, "system": System(tuple(mixture), treatment, variant), "seed": seed, "folder": folder}
 
 
 def _as_planned(found: dict[str, Run | Gap], plan: list[dict[str, Any]]) -> list[Run | Gap]:

@@ -3,17 +3,18 @@
 import re
 from xml.etree import ElementTree
 
-from detente.report.palette import GRID, INK, LOOKS, MONO, MUTED, OTHER, UNIGRAM
+from detente.report.palette import GRID, HATCH, INK, LOOKS, MONO, MUTED, OTHER, UNIGRAM, VARIANTS
 
 SVG = "http://www.w3.org/2000/svg"
 XLINK = "http://www.w3.org/1999/xlink"
 
-SERIES = (MONO, UNIGRAM, OTHER, *LOOKS.values())
+SERIES = (MONO, UNIGRAM, OTHER, *LOOKS.values(), *VARIANTS)
 COLORS = {
     INK: "currentColor",
     MUTED: "var(--muted)",
     GRID: "var(--grid)",
     "#ffffff": "transparent",
+    HATCH: "var(--ground)",
     **{look.color: f"var(--series-{look.name})" for look in SERIES},
 }
 
@@ -50,7 +51,11 @@ def _adapt(element: ElementTree.Element, key: str) -> None:
         elif name == "clip-path":
             element.set(name, value.replace("url(#", f"url(#{key}-"))
         elif name == "style":
-            element.set(name, _themed(value))
+            element.set(name, _themed(value).replace("url(#", f"url(#{key}-"))
+        elif name == "fill":
+            # Of a hatch's ground. An attribute cannot name a variable of the style sheet; a style can.
+            element.attrib.pop(name)
+            element.set("style", f"fill: {_themed(value)}")
 
 
 def _themed(style: str) -> str:

@@ -84,7 +84,7 @@ class Line:
 
 def system_label(system: System) -> str:
     """Of a mixture's rows."""
-    return "untreated" if system.treatment == "none" else f"+ {system.treatment}"
+    return "untreated" if system.is_untreated else f"+ {system.name}"
 
 
 def full_name(system: System) -> str:
@@ -152,7 +152,7 @@ def interference_cell(study: Study, system: System | None, language: str) -> Cel
 
 def recovered_cell(study: Study, system: System | None, language: str) -> Cell:
     """Share of interference that a treatment takes away, where that can be told."""
-    if system is None or system.treatment == "none":
+    if system is None or system.is_untreated:
         return Cell()
     if not study.results(system, language):
         return Cell(numbers.MISSING, is_missing=True)

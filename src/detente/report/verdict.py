@@ -90,9 +90,9 @@ def _finding(study: Study, mixture: tuple[str, ...], language: str) -> Finding:
     text = interference_sentence(language, mixture, comparison)
     if comparison and comparison.has_learned:
         text = f"{text} {exposure_sentence(language, comparison)}".strip()
-    treated = [system for system in study.systems if system.mixture == mixture and system.treatment != "none"]
+    treated = [system for system in study.systems if system.mixture == mixture and not system.is_untreated]
     compared = [
-        (system.treatment, against_untreated(study, system, language), recovered(study, system, language))
+        (system.name, against_untreated(study, system, language), recovered(study, system, language))
         for system in treated
     ]
     word = comparison.word if comparison else "cannot tell"

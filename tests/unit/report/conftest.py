@@ -6,11 +6,13 @@ import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from detente.report.inventory import Study, read_study
-from detente.results import Baseline, LanguageResult, Parameters, RunRecord, Score, write_json, write_record
+from detente.results import Baseline, LanguageResult, MetaTerms, Parameters, RunRecord, Score, write_json, write_record
+from detente.settings import MetaSettings
 
 TREATMENTS = ("none", "ffn", "attention", "adapter", "shared-adapter", "meta-adapter")
 # Bits per character that a treatment leaves of an untreated mixture's interference.
@@ -26,6 +28,10 @@ class FakeStudy:
     languages: tuple[str, ...] = ("en", "sw")
     mixtures: tuple[tuple[str, ...], ...] | None = None
     treatments: tuple[str, ...] = TREATMENTS
+    variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Name -> what differs from a plain meta-adapter: `treatment`, `meta` (settings), `remains` (as in `REMAINS`)."""
+    terms: Mapping[str, MetaTerms] = field(default_factory=dict)
+    """System -> what its runs measured of the meta step; nothing for systems that are not named."""
     seeds: tuple[int, ...] = (1, 2, 3)
     mono_bits: float = 2.0
     interference: Mapping[str, float] = field(default_factory=lambda: {"en": 0.09, "sw": -0.06})
@@ -41,32 +47,43 @@ class FakeStudy:
         joint = self.mixtures if self.mixtures is not None else (self.languages,)
         for seed in self.seeds:
             yield from (((label,), "none", seed) for label in self.languages)
-            yield from ((mixture, treatment, seed) for mixture in joint for treatment in self.treatments)
+            yield from ((mixture, system, seed) for mixture in joint for system in (*self.treatments, *self.variants))
+
+    def treatment_of(self, system: str) -> str:
+        return str(self.variants[system].get("treatment", "meta-adapter")) if system in self.variants else system
+
+    def remains(self, system: str) -> float:
+        return float(self.variants.get(system, {}).get("remains", REMAINS[self.treatment_of(system)]))
+
+    def meta_settings(self, system: str) -> dict[str, Any]:
+        """As a study's plan resolves them."""
+        return MetaSettings().model_dump(mode="json") | dict(self.variants.get(system, {}).get("meta", {}))
 
 
-def run_name(mixture: tuple[str, ...], treatment: str, seed: int) -> str:
-    return f"{'+'.join(mixture)}_{treatment}_seed{seed}"
+def run_name(mixture: tuple[str, ...], system: str, seed: int) -> str:
+    return f"{'+'.join(mixture)}_{system}_seed{seed}"
 
 
 def write_fake_study(folder: Path, fake: FakeStudy) -> Path:
     """Records, metrics and plan."""
     plan = []
-    for number, (mixture, treatment, seed) in enumerate(fake.runs):
-        name = run_name(mixture, treatment, seed)
+    for number, (mixture, system, seed) in enumerate(fake.runs):
+        name = run_name(mixture, system, seed)
         # A label need not be a file name; a fingerprint always is.
         run_folder = folder / "runs" / f"run{number:03d}-0123abcd"
-        plan.append({"name": name, "mixture": mixture, "treatment": treatment, "seed": seed, "folder": run_folder.name})
+        planned = {"name": name, "mixture": mixture, "treatment": fake.treatment_of(system), "seed": seed}
+        plan.append({**planned, "variant": system if system in fake.variants else "", "folder": run_folder.name})
         if name not in fake.absent:
-            write_run(run_folder, fake, mixture, treatment, seed)
+            write_run(run_folder, fake, mixture, system, seed)
     if fake.has_plan:
         write_json(folder / "plan.json", {"runs": plan})
     return folder
 
 
-def write_run(run_folder: Path, fake: FakeStudy, mixture: tuple[str, ...], treatment: str, seed: int) -> None:
+def write_run(run_folder: Path, fake: FakeStudy, mixture: tuple[str, ...], system: str, seed: int) -> None:
     """One run folder."""
-    name = run_name(mixture, treatment, seed)
-    record = make_record(fake, mixture, treatment, seed)
+    name = run_name(mixture, system, seed)
+    record = make_record(fake, mixture, system, seed)
     if name in fake.failed:
         record = record.model_copy(
             update={"status": "failed", "error": "loss is not finite at step 12", "languages": {}}
@@ -75,10 +92,11 @@ def write_run(run_folder: Path, fake: FakeStudy, mixture: tuple[str, ...], treat
     write_metrics(run_folder, record, seed)
 
 
-def make_record(fake: FakeStudy, mixture: tuple[str, ...], treatment: str, seed: int) -> RunRecord:
+def make_record(fake: FakeStudy, mixture: tuple[str, ...], system: str, seed: int) -> RunRecord:
     """A record whose scores follow from the fake's interference and a little noise."""
-    name = run_name(mixture, treatment, seed)
-    results = {label: make_result(fake, mixture, treatment, seed, label) for label in mixture}
+    treatment = fake.treatment_of(system)
+    name = run_name(mixture, system, seed)
+    results = {label: make_result(fake, mixture, system, seed, label) for label in mixture}
     specific = {"ffn": 120_000, "attention": 60_000, "adapter": 30_000, "meta-adapter": 30_000}.get(treatment, 0)
     seconds = 50.0 * (3.1 if treatment == "meta-adapter" else 1.0)
     return RunRecord(
@@ -87,17 +105,21 @@ def make_record(fake: FakeStudy, mixture: tuple[str, ...], treatment: str, seed:
         status="success",
         mixture=mixture,
         treatment=treatment,
+        variant=system if system in fake.variants else "",
         seed=seed,
         settings={
             "mixture": list(mixture),
             "treatment": treatment,
+            "variant": system if system in fake.variants else "",
             "seed": seed,
+            "meta": fake.meta_settings(system),
             "encoder": {"layers": 2, "width": 96},
             "training": {"steps": STEPS, "learning_rate": 0.004},
             "drawn_evenly": False,
         },
         steps=STEPS,
         languages=results,
+        meta=varied(fake.terms[system], seed) if system in fake.terms else None,
         parameters=Parameters(shared=400_000 - specific // 2, specific=specific),
         vocabulary="3f9c" * 16,
         tokens=STEPS * 32 * 32,
@@ -110,10 +132,16 @@ def make_record(fake: FakeStudy, mixture: tuple[str, ...], treatment: str, seed:
     )
 
 
-def make_result(fake: FakeStudy, mixture: tuple[str, ...], treatment: str, seed: int, label: str) -> LanguageResult:
-    name = run_name(mixture, treatment, seed)
+def varied(terms: MetaTerms, seed: int) -> MetaTerms:
+    """A little different in each seed: seed 2 has the terms as they are."""
+    factor = 1 + 0.1 * (seed - 2)
+    return terms.model_copy(update={"ratio": terms.ratio and terms.ratio * factor})
+
+
+def make_result(fake: FakeStudy, mixture: tuple[str, ...], system: str, seed: int, label: str) -> LanguageResult:
+    name = run_name(mixture, system, seed)
     noise = random.Random(f"{name} {label}").gauss(0, fake.noise)
-    hurt = fake.interference.get(label, 0.05) * REMAINS[treatment] if len(mixture) > 1 else 0.0
+    hurt = fake.interference.get(label, 0.05) * fake.remains(system) if len(mixture) > 1 else 0.0
     bits = fake.mono_bits + hurt + noise if name not in fake.stuck else 2.65
     loss = bits * math.log(2) * CHARACTERS_PER_TOKEN
     score = Score(loss=loss, perplexity=math.exp(loss), bits_per_character=bits, targets=5000)

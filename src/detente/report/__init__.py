@@ -8,6 +8,7 @@ from pathlib import Path
 
 from detente.report.inventory import Study, read_study
 from detente.report.measures import BITS, EARLY_LOSS, INTERFERENCE, PERPLEXITY
+from detente.report.meta_table import second_order_table
 from detente.report.side_tables import cost, recovered_table, summary, text_seen
 from detente.report.tables import Cell, Column, Row, Table, measure_table
 from detente.results import write_atomic
@@ -15,7 +16,14 @@ from detente.results import write_atomic
 __all__ = ["Cell", "Column", "Row", "Table", "summary_table", "write_report"]
 
 PAGE_FILE = "report.html"
-TABLES = (*(m.key for m in (INTERFERENCE, BITS, PERPLEXITY, EARLY_LOSS)), "summary", "recovered", "text-seen", "cost")
+TABLES = (
+    *(m.key for m in (INTERFERENCE, BITS, PERPLEXITY, EARLY_LOSS)),
+    "summary",
+    "recovered",
+    "second-order",
+    "text-seen",
+    "cost",
+)
 OWN_FILES = (
     *(f"tables/{key}.{suffix}" for key in TABLES for suffix in ("csv", "md", "tex")),
     *(
@@ -74,6 +82,7 @@ def all_tables(study: Study) -> list[Table]:
         measure_table(study, BITS),
         measure_table(study, PERPLEXITY),
         measure_table(study, EARLY_LOSS),
+        second_order_table(study),
         text_seen(study),
         cost(study),
     ]

@@ -105,7 +105,7 @@ def inconsistencies(study: Study) -> tuple[str, ...]:
 def _unequal_settings(runs: tuple[Run, ...]) -> Iterator[str]:
     values: dict[tuple[str, str], set[str]] = {}
     for record in (run.record for run in runs):
-        for key, value in _flatten(record.settings):
+        for key, value in flatten(record.settings):
             system = record.system if key.startswith(OF_A_SYSTEM) else ""
             values.setdefault((key, system), set()).add(json.dumps(value))
     for (key, system), found in sorted(values.items()):
@@ -131,9 +131,10 @@ def _unequal_data(runs: tuple[Run, ...]) -> Iterator[str]:
             yield f"The runs were not all trained and tested on the same text of {label}."
 
 
-def _flatten(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flatten(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Settings by their full names, as `meta.every`."""
     for key, value in settings.items():
         if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{key}.")
+            yield from flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

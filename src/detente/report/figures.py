@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 WIDTH = 4.3
 """Inches; on a telephone the type stays as large as it is on paper."""
 BARS_LABEL = "bits per character minus mono\n\N{LEFTWARDS ARROW} helped  \N{MIDDLE DOT}  hurt \N{RIGHTWARDS ARROW}"
+LEGEND_CHARACTERS = {3: 42, 2: 52}
+"""Columns -> characters that there is room for beside their samples."""
 UNSAFE = re.compile(r"[^\w.-]|^[.-]", re.ASCII)
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -195,9 +197,14 @@ def _panel_height(panel: Sequence[CurveLine]) -> float:
 
 
 def _legend_columns(panel: Sequence[CurveLine]) -> int:
-    """As many as fit the figure's width."""
-    longest = max(len(line.label) for line in panel)
-    return 3 if longest <= 16 else 2 if longest <= 25 else 1
+    """As many as fit the figure's width; the legend is filled column by column."""
+    labels = [*(line.label for line in panel), "unigram"]
+    for num in (3, 2):
+        size = math.ceil(len(labels) / num)
+        widths = [max(map(len, labels[start : start + size])) for start in range(0, len(labels), size)]
+        if sum(widths) <= LEGEND_CHARACTERS[num]:
+            return num
+    return 1
 
 
 def _line(axes: "Axes", line: CurveLine, look: Look) -> None:

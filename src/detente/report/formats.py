@@ -26,6 +26,7 @@ LATEX_ESCAPES = {
     ">": r"\textgreater{}",
     numbers.PLUS_MINUS: r"$\pm$",
     numbers.MINUS: "$-$",
+    numbers.TIMES: r"$\times$",
     numbers.DAGGER: r"\textsuperscript{\textdagger}",
 }
 MARKDOWN_ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\n": " ", **{mark: f"\\{mark}" for mark in "\\|*`[]"}}

@@ -8,6 +8,7 @@ PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
 MINUS = "\N{MINUS SIGN}"
 DAGGER = "\N{DAGGER}"
 MISSING = "missing"
+TIMES = "\N{MULTIPLICATION SIGN}"
 PERCENT = "\N{NO-BREAK SPACE}%"
 INTERVAL = f"95{PERCENT} interval"
 
@@ -35,6 +36,31 @@ def share(estimate: Estimate) -> str:
     return f"{text} [{_minus(f'{100 * estimate.low:.0f}')}, {_minus(f'{100 * estimate.high:.0f}')}]"
 
 
+def percent(estimate: Estimate) -> str:
+    """0.50 +- 0.12 %, with two digits of the mean: it may be any share, tiny or large."""
+    if not math.isfinite(estimate.mean):
+        return "not finite"
+    digits = _digits(100 * estimate.mean)
+    half_width = estimate.half_width
+    arm = "" if half_width is None else f" {PLUS_MINUS} {100 * half_width:,.{digits}f}"
+    return f"{_minus(f'{100 * estimate.mean:,.{digits}f}')}{arm}{PERCENT}"
+
+
+def share_of(value: float) -> str:
+    """A share without its interval, with two digits."""
+    return f"{100 * value:,.{_digits(100 * value)}f}{PERCENT}" if math.isfinite(value) else "not finite"
+
+
+def cosine(estimate: Estimate) -> str:
+    """+0.12 with its interval."""
+    return _with_interval(estimate, 2, sign="+")
+
+
+def times(value: float) -> str:
+    """3.1 of something."""
+    return f"{value:,.{1 if value < 10 else 0}f} {TIMES}"
+
+
 def bounds(estimate: Estimate) -> str:
     """Both ends of a difference's interval, in words."""
     return f"{_minus(f'{estimate.low:+.3f}')} to {_minus(f'{estimate.high:+.3f}')}"
@@ -60,6 +86,11 @@ def amount(value: float) -> str:
 def mebibytes(value: float) -> str:
     """Of bytes."""
     return count(value / 2**20)
+
+
+def _digits(value: float) -> int:
+    """Decimals that leave two digits which are not leading zeros."""
+    return min(6, max(0, 1 - math.floor(math.log10(abs(value))))) if value else 0
 
 
 def _with_interval(estimate: Estimate, digits: int, sign: str = "") -> str:

@@ -11,7 +11,9 @@ from markupsafe import Markup
 from detente.report import numbers
 from detente.report.figures import Drawing
 from detente.report.inventory import Run, Study
+from detente.report.meta_verdict import second_order_findings
 from detente.report.tables import Column, Row, Table, full_name
+from detente.report.variants import variant_facts
 from detente.report.verdict import cautions, findings
 
 TEMPLATE = "page.html"
@@ -25,6 +27,8 @@ def render(study: Study, tables: Sequence[Table], drawings: Sequence[Drawing]) -
         study=study,
         findings=findings(study),
         cautions=cautions(study),
+        variants=variant_facts(study),
+        second_order=second_order_findings(study),
         tables={table.key: table for table in tables},
         drawings={kind: [drawing for drawing in drawings if drawing.kind == kind] for kind in _kinds(drawings)},
         runs=[_run_facts(run, shared) for run in _in_order(study)],

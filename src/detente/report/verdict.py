@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from detente.report import numbers
+from detente.report import numbers, phrases
 from detente.report.comparisons import Comparison, against_untreated, inconsistencies, interference, recovered
 from detente.report.inventory import Study, System
+from detente.report.meta_verdict import meta_cautions
 from detente.report.statistics import Estimate, Word
 
 # A mixture shown a share of mono's text between these is said to have seen as much.
@@ -32,20 +33,22 @@ def findings(study: Study) -> tuple[Finding, ...]:
 
 def cautions(study: Study) -> tuple[str, ...]:
     """What a reader must know before believing the findings."""
-    return (*_missing(study), *_plateau(study), *_one_seed(study), *inconsistencies(study))
+    return (*_missing(study), *_plateau(study), *_one_seed(study), *meta_cautions(study), *inconsistencies(study))
 
 
 def interference_sentence(language: str, mixture: Sequence[str], comparison: Comparison | None) -> str:
     """What a mixture does to a language."""
-    others = _listed([label for label in mixture if label != language])
+    others = phrases.listed([label for label in mixture if label != language])
     if comparison is None:
         return f"Whether training with {others} hurts {language} is not known: a seed with both runs, mixed and mono, is missing."
     if not comparison.has_learned:
         return f"Whether training with {others} hurts {language}, we cannot tell: not all runs behind it have left the unigram plateau."
     if comparison.word == "cannot tell":
-        return f"Whether training with {others} hurts {language}, we cannot tell: {_doubt(comparison.difference)}"
+        return (
+            f"Whether training with {others} hurts {language}, we cannot tell: {phrases.doubt(comparison.difference)}"
+        )
     verb = "hurts" if comparison.word == "hurt" else "helps"
-    return f"Training with {others} {verb} {language}: {_evidence(comparison.difference)}"
+    return f"Training with {others} {verb} {language}: {phrases.evidence(comparison.difference)}"
 
 
 def exposure_sentence(language: str, comparison: Comparison) -> str:
@@ -99,18 +102,6 @@ def _finding(study: Study, mixture: tuple[str, ...], language: str) -> Finding:
     return Finding(mixture, language, word, text, treatments_sentence(language, compared))
 
 
-def _evidence(difference: Estimate) -> str:
-    size = f"{numbers.difference(difference.mean)} bits per character"
-    return f"{size} ({numbers.INTERVAL} {numbers.bounds(difference)}, {difference.seeds} seeds)."
-
-
-def _doubt(difference: Estimate) -> str:
-    size = f"{numbers.difference(difference.mean)} bits per character"
-    if difference.low is None:
-        return f"{size} from {_seeds(difference.seeds)}, which gives no interval."
-    return f"{size}, and the {numbers.INTERVAL} holds zero ({numbers.bounds(difference)}, {difference.seeds} seeds)."
-
-
 def _gain(name: str, comparison: Comparison, share: Estimate | None) -> str:
     change = f"{name} ({numbers.difference(comparison.difference.mean)}"
     return f"{change}, recovers {numbers.share(share)})" if share else f"{change})"
@@ -142,13 +133,5 @@ def _one_seed(study: Study) -> list[str]:
     return ["There is one seed, hence no interval and no verdict. Ask for three seeds or more."] if most == 1 else []
 
 
-def _listed(labels: Sequence[str]) -> str:
-    return " and ".join([", ".join(labels[:-1]), labels[-1]]) if len(labels) > 1 else "".join(labels)
-
-
 def _percent(value: float) -> str:
     return f"{100 * value:.0f}{numbers.PERCENT}"
-
-
-def _seeds(count: int) -> str:
-    return f"{count} seed" if count == 1 else f"{count} seeds"

@@ -1,7 +1,7 @@
 """Keep what stands behind a page of results: `python docs/record_results.py STUDY_FOLDER NAME`.
 
-Writes `docs/results/NAME/records.jsonl`, the study's records one a line, and the figures that the page shows. A test makes the
-page's table again from the records, and compares.
+Writes `docs/results/NAME/records.jsonl`, the records that the study's report is made from, one a line, and the figures that the
+page shows. A test makes the page's tables again from the records, and compares.
 """
 
 import json
@@ -10,20 +10,28 @@ import sys
 from pathlib import Path
 
 from detente.report import write_report
-from detente.results import read_records
+from detente.report.inventory import read_study
+from detente.results import RECORD_FILE, RunRecord, read_record
 
 RESULTS = Path(__file__).parent / "results"
 
 
-def record(study_folder: Path, name: str) -> None:
-    """Copy records and interference figure of a finished study."""
-    goal = RESULTS / name
+def record(study_folder: Path, name: str, results: Path = RESULTS) -> None:
+    """Copy records and figures of a finished study."""
+    goal = results / name
     goal.mkdir(parents=True, exist_ok=True)
-    lines = [json.dumps(each.model_dump(mode="json"), ensure_ascii=False) for each in read_records(study_folder)]
+    lines = [json.dumps(each.model_dump(mode="json"), ensure_ascii=False) for each in reported(study_folder)]
     (goal / "records.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     write_report(study_folder)
     for figure in (*study_folder.glob("figures/interference-*.png"), *study_folder.glob("figures/validation-*.png")):
         shutil.copy(figure, goal / figure.name.replace("+", "-"))
+
+
+def reported(study_folder: Path) -> list[RunRecord]:
+    """By name of the run folder, without what the plan no longer asks for: without the plan that would come into the tables."""
+    left_out = {gap.name for gap in read_study(study_folder).gaps if not gap.is_expected}
+    paths = sorted(study_folder.glob(f"runs/*/{RECORD_FILE}"))
+    return [read_record(path.parent) for path in paths if path.parent.name not in left_out]
 
 
 if __name__ == "__main__":

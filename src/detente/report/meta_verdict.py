@@ -89,11 +89,13 @@ def skipped_sentence(skipped: Sequence[tuple[str, int, int, int]]) -> str:
 
 def _finding(study: Study, pair: Twins, language: str) -> SecondOrderFinding:
     comparison = compare(study, pair.full, pair.without, language)
+    word: Word = comparison.word if comparison else "cannot tell"
     text = second_order_sentence(language, pair.full.name, pair.without.name, comparison)
     if pair.also:
-        text = f"{text} They also differ in {phrases.listed(pair.also)}, which may have a part in it."
+        part = "" if word == "cannot tell" else ", which may have a part in it"
+        text = f"{text} They also differ in {phrases.listed(pair.also)}{part}."
     subject = f"{language} in {'+'.join(pair.full.mixture)}: {pair.full.name} against {pair.without.name}"
-    return SecondOrderFinding(subject, comparison.word if comparison else "cannot tell", text)
+    return SecondOrderFinding(subject, word, text)
 
 
 def _below_noise(study: Study) -> list[str]:

@@ -47,6 +47,16 @@ Engine = Annotated[
 ]
 
 
+TOGETHER = ("pretrain", "study")
+"""Verbs that several processes, started by torchrun, can do together."""
+
+
+@app.callback()
+def _refuse_torchrun(context: typer.Context) -> None:
+    if "TORCHELASTIC_RUN_ID" in os.environ and context.invoked_subcommand not in TOGETHER:
+        raise ConfigError(f"`detente {context.invoked_subcommand}` runs in one process. Call it without torchrun.")
+
+
 @app.command()
 def demo(
     folder: Annotated[Path, typer.Option(help="Where the demo is written.")] = Path("demo"),

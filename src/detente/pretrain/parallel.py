@@ -6,6 +6,7 @@ the same language at the same time.
 """
 
 import os
+import re
 import signal
 import threading
 from collections.abc import Iterable, Iterator
@@ -139,7 +140,8 @@ def _lost_peers_named() -> Iterator[None]:
         if threading.current_thread() is threading.main_thread():
             # torchrun is about to end the processes that are left; this one ends by itself, and says why first.
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        # Without the place in torch's sources that gloo puts before it.
+        reason = re.sub(r"^\[\S+\] ", "", str(error).partition("\n")[0])[:120]
         raise ProcessLost(
-            f"another process of this run has ended ({str(error).splitlines()[0][:120]}). The last checkpoint is intact: the same "
-            "command goes on from there."
+            f"another process of this run has ended ({reason}). The last checkpoint is intact: the same command goes on from there."
         ) from error

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from detente.report import write_report
+from detente.results import MetaTerms
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not on PATH (Debian package `chromium`)")
@@ -93,6 +94,18 @@ def test_light_and_dark(page: Path, tmp_path: Path) -> None:
     assert (light["bar"], dark["bar"]) == ("rgb(194, 78, 0)", "rgb(240, 138, 75)")
     for facts in (light, dark):
         assert facts["axis"] == facts["ink"] != facts["ground"]
+
+
+def test_variants_and_the_meta_step_fit_a_telephone(write_study: Callable[..., Path], tmp_path: Path) -> None:
+    long = "a-variant-with-a-name-so-long-that-nobody-should-have-chosen-it"
+    terms = MetaTerms(measured=5, direct_norm=1.0, second_order_norm=0.1, ratio=0.1, cosine=0.1, direct_noise=0.5)
+    variants = {"<img src=x onerror=alert(1)>": {"meta": {"second_order": "none"}}, long: {}}
+    options = {"treatments": ("none", "meta-adapter"), "terms": dict.fromkeys(("meta-adapter", long), terms)}
+    page = write_report(write_study(seeds=(1, 2), variants=variants, **options))
+    facts = look(page, tmp_path / "profile", width=390)
+    assert facts["page"] <= 390
+    assert facts["alerts"] == 0
+    assert 250 < min(facts["figures"]) <= max(facts["figures"]) < 390
 
 
 def test_labels_do_nothing(write_study: Callable[..., Path], tmp_path: Path) -> None:

@@ -13,9 +13,11 @@ import pytest
 from detente.report import all_tables, write_report
 from detente.report.comparisons import inconsistencies
 from detente.report.curves import Curve
+from detente.report.figures import _legend_columns
 from detente.report.inventory import Study, System, mono, read_study
 from detente.report.palette import HATCH, LOOKS, MONO, OTHER, UNIGRAM, VARIANTS, look_of_variant
-from detente.report.panels import LONGEST_LABEL, panels_of, short_label
+from detente.report.panels import LONGEST_LABEL, CurveLine, panels_of, short_label
+from detente.report.variants import variant_facts
 from detente.report.verdict import findings
 from detente.results import read_record, write_record
 
@@ -141,7 +143,7 @@ def test_every_series_stands_out_from_its_ground(place: int) -> None:
 
 
 def test_figures_of_many_systems(write_study: WriteStudy) -> None:
-    variants = {f"variant-{number}": {} for number in range(8)}
+    variants: dict[str, dict[str, str]] = {f"variant-{number}": {} for number in range(8)}
     folder = write_study(treatments=("none", "meta-adapter"), variants=variants, seeds=(1, 2))
     page = write_report(folder).read_text(encoding="utf-8")
     heights = {}
@@ -161,6 +163,32 @@ def test_figures_of_many_systems(write_study: WriteStudy) -> None:
     assert '<rect fill="' not in page
 
 
+@pytest.mark.parametrize(
+    ("treatments", "settings"),
+    [
+        (("none", "meta-adapter"), ["meta.every: 2", "meta.every: 4, meta.beta: 0.1", "the same settings"]),
+        # Without the treatment itself, settings are told in which the variants differ.
+        (
+            ("none",),
+            ["meta.beta: null, meta.every: 2", "meta.beta: 0.1, meta.every: 4", "meta.beta: null, meta.every: 1"],
+        ),
+    ],
+)
+def test_variants_are_told_by_their_settings(
+    make_study: MakeStudy, treatments: tuple[str, ...], settings: list[str]
+) -> None:
+    variants = {**TWO, "fast": {"meta": {"every": 4, "beta": 0.1}}, "same": {}}
+    facts = variant_facts(make_study(treatments=treatments, variants=variants, seeds=(1,)))
+    assert [(fact.name, fact.treatment) for fact in facts] == [(name, "meta-adapter") for name in variants]
+    assert [set(fact.settings.split(", ")) for fact in facts] == [set(text.split(", ")) for text in settings]
+
+
+@pytest.mark.parametrize(("length", "columns"), [(4, 3), (16, 2), (30, 1)])
+def test_long_names_have_fewer_columns_of_a_legend(length: int, columns: int) -> None:
+    systems = [mono("en"), *(System(JOINT, "adapter", f"{number}{'x' * (length - 3)}") for number in range(6))]
+    assert _legend_columns([CurveLine(system, CURVE) for system in systems]) == columns
+
+
 def test_odd_names_stay_text_and_name_no_file(write_study: WriteStudy) -> None:
     evil = ("<script>alert(1)</script>", "../../up", "$x_1$ & 50%|")
     folder = write_study(treatments=("none",), variants={name: {} for name in evil}, seeds=(1, 2))
@@ -171,4 +199,6 @@ def test_odd_names_stay_text_and_name_no_file(write_study: WriteStudy) -> None:
     assert {path.stem for path in folder.glob("figures/interference*")} == {"interference-en+sw"}
     latex = (folder / "tables" / "interference.tex").read_text(encoding="utf-8")
     assert r"+ \$x\_1\$ \& 50\%|" in latex
-    assert r"+ $x_1$ & 50%\|".replace("&", "&amp;") in (folder / "tables" / "interference.md").read_text(encoding="utf-8")
+    assert r"+ $x_1$ & 50%\|".replace("&", "&amp;") in (folder / "tables" / "interference.md").read_text(
+        encoding="utf-8"
+    )

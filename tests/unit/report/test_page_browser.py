@@ -27,6 +27,7 @@ const facts = {
   bar: getComputedStyle([...document.querySelectorAll('figure svg path')]
     .find(path => (path.getAttribute('style') || '').includes('--series-none'))).fill,
   figures: [...document.querySelectorAll('figure svg')].map(svg => svg.getBoundingClientRect().width),
+  names: [...document.querySelectorAll('tbody th[scope=row]')].map(name => name.getBoundingClientRect().width),
   alerts: window.alerts || 0,
 };
 parent.postMessage(JSON.stringify(facts), '*');
@@ -105,6 +106,7 @@ def test_variants_and_the_meta_step_fit_a_telephone(write_study: Callable[..., P
     facts = look(page, tmp_path / "profile", width=390)
     assert facts["page"] <= 390
     assert facts["alerts"] == 0
+    assert max(facts["names"]) < 390 / 2
     assert 250 < min(facts["figures"]) <= max(facts["figures"]) < 390
 
 

@@ -115,7 +115,7 @@ class _Run:
         self.device, self.ranks = device, ranks
         if device.type == "cuda":
             torch.cuda.set_device(device)
-        self.treated = _to_device(build_model(settings, data.vocabulary.size), self.device)
+        self.treated = to_device(build_model(settings, data.vocabulary.size), self.device)
         self.optimizer = build_optimizer(self.treated, settings.training)
         self.batches = train_batches(settings, data, ranks.share)
         self.scorer = Scorer(settings, data, self.treated)
@@ -293,7 +293,8 @@ def _record(settings: RunSettings, data: RunData, mark: str, **values: Any) -> R
     )
 
 
-def _to_device(treated: TreatedEncoder, device: torch.device) -> TreatedEncoder:
+def to_device(treated: TreatedEncoder, device: torch.device) -> TreatedEncoder:
+    """`treated` itself, theta and every phi moved."""
     treated.encoder.to(device)
     for phi in treated.specific.values():
         for parameter in phi.values():

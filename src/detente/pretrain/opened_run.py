@@ -1,0 +1,100 @@
+"""A run folder, opened to look at the run again: its settings and data, and its newest checkpoint in place."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import yaml
+from pydantic import ValidationError
+
+from detente.errors import CheckpointError, DataError, RecordError
+from detente.pretrain.checkpoint import STATE, load_checkpoint, newest_checkpoint
+from detente.pretrain.data import RunData, fingerprint
+from detente.pretrain.machine import choose_device
+from detente.pretrain.optimizer import build_optimizer
+from detente.pretrain.run import build_model, to_device
+from detente.settings import RunSettings
+from detente.treatment import TreatedEncoder
+
+SETTINGS_FILE = "settings.yaml"
+
+
+@dataclass(frozen=True)
+class OpenedRun:
+    """A run as its newest undamaged checkpoint has it.
+
+    Attributes:
+        optimizer: AdamW with the checkpoint's moments.
+        step: updates done.
+    """
+
+    settings: RunSettings
+    data: RunData
+    treated: TreatedEncoder
+    optimizer: torch.optim.Optimizer
+    step: int
+    device: torch.device
+
+
+def read_run_settings(folder: Path) -> RunSettings:
+    """What a run was made by, finished or not.
+
+    Raises:
+        DataError: there is no such folder.
+        RecordError: it holds no run, or a run of another version.
+    """
+    if not folder.is_dir():
+        raise DataError(f"there is no folder {folder}. Give that of a run, STUDY/runs/NAME.{_runs_near(folder.parent)}")
+    path = folder / SETTINGS_FILE
+    if not path.is_file():
+        raise RecordError(
+            f"{folder} is no run: it has no {SETTINGS_FILE}. Give the folder of a run, STUDY/runs/NAME.{_runs_near(folder)}"
+        )
+    try:
+        return RunSettings.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (ValueError, yaml.YAMLError, ValidationError) as error:
+        problem = " ".join(str(error).split())[:200]
+        raise RecordError(f"{path} does not hold the settings of a run of this version ({problem}).") from None
+
+
+def open_run(folder: Path) -> OpenedRun:
+    """The run in STUDY/runs/NAME, on the data in STUDY/data.
+
+    Raises:
+        DataError: there is no such folder, or its data is missing or is not what the run was trained on.
+        RecordError: the folder holds no run.
+        CheckpointError: there is no undamaged checkpoint.
+    """
+    settings = read_run_settings(folder)
+    newest = newest_checkpoint(folder / "checkpoints")
+    data = _open_data(settings, folder, mark=json.loads((newest / STATE).read_text())["fingerprint"])
+    device = choose_device(settings.training.device)
+    treated = to_device(build_model(settings, data.vocabulary.size), device)
+    optimizer = build_optimizer(treated, settings.training)
+    state = load_checkpoint(folder / "checkpoints", treated, optimizer)
+    if state is None:
+        raise CheckpointError(f"the checkpoints of {folder} have gone since they were found.")
+    return OpenedRun(settings, data, treated, optimizer, state["step"], device)
+
+
+def _open_data(settings: RunSettings, folder: Path, *, mark: str) -> RunData:
+    where = folder.resolve().parent.parent / "data" / settings.vocabulary
+    if not where.is_dir():
+        raise DataError(
+            f"the data of the run is missing: there is no folder {where}. Run `detente prepare` on its study again, or put the "
+            "run back into its study."
+        )
+    data = RunData.open(where, settings.mixture)
+    if fingerprint(settings, data) != mark:
+        raise DataError(
+            f"{where} is not what the run was trained on: the vocabulary or the text is another, or the run is of another version "
+            "of detente. Prepare the study as it was, or train the run again."
+        )
+    return data
+
+
+def _runs_near(folder: Path) -> str:
+    """Some runs, where the slip is to name the study or a run that is not there."""
+    found = sorted({*folder.glob(f"*/{SETTINGS_FILE}"), *folder.glob(f"runs/*/{SETTINGS_FILE}")})
+    return f" Some: {', '.join(str(path.parent) for path in found[:3])}." if found else ""

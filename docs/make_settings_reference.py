@@ -10,11 +10,12 @@ from detente.settings.schema import StudySettings
 
 HERE = Path(__file__).parent
 
-# Group -> model, in the order of the page. A language's label reads LABEL.
+# Group -> model, in the order of the page. A language's label and a variant's name read LABEL.
 GROUPS = {
     "study": "StudySettings",
     "languages.LABEL": "LanguageSettings",
     "languages.LABEL.constructed": "ConstructedSettings",
+    "variants.LABEL": "VariantSettings",
     "splits": "SplitSettings",
     "vocabulary": "VocabularySettings",
     "encoder": "EncoderSettings",
@@ -137,7 +138,8 @@ def _list(entry: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
 
 
 def _mapping(entry: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
-    return f"label: {_type(entry['additionalProperties'], definitions)}"
+    values = entry["additionalProperties"]
+    return "settings by name" if values is True else f"label: {_type(values, definitions)}"
 
 
 def _number(entry: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:

@@ -123,9 +123,42 @@ def study(
     """Everything of a study that is missing, then its report."""
     settings, folder = _load(study_file, overrides, folder)
     if dry_run:
-        _show_plan(settings, folder)
+        from detente.overview import show_plan
+
+        show_plan(console, settings, folder)
     else:
         _do_study(settings, folder, engine, workers)
+
+
+@app.command()
+def check(study_file: StudyFile, overrides: Overrides = [], folder: Folder = None) -> None:  # noqa: B006
+    """Settings, data, runs and their cost, and whether the meta step can matter: before anything is spent."""
+    settings, folder = _load(study_file, overrides, folder)
+    from detente.overview import show_check
+
+    with _interruptible():
+        show_check(console, settings, folder)
+
+
+@app.command("check-meta")
+def check_meta(
+    run: Annotated[Path, typer.Argument(help="The folder of a run, STUDY/runs/NAME.", show_default=False)],
+    batches: Annotated[int, typer.Option(help="Batches of each language.", min=1)] = 3,
+    blocks: Annotated[
+        int | None, typer.Option(help="At most so many blocks in a batch; the run's when not given.", min=1)
+    ] = None,
+    beta: Annotated[
+        float | None, typer.Option(help="Rate of the inner step; the run's when not given.", show_default=False)
+    ] = None,
+) -> None:
+    """Every variant of the meta-gradient against the exact one, on a run's newest checkpoint."""
+    from detente.overview import show_meta_check
+    from detente.pretrain.check_meta import check_meta as find
+    from detente.terminal import ProgressView
+
+    with _interruptible(), ProgressView(console) as view:
+        found = find(run, beta=beta, batches=batches, blocks=blocks, progress=view.counter)
+    show_meta_check(console, found, run)
 
 
 @app.command()
@@ -249,40 +282,6 @@ def _outcome_line(outcome: "Outcome") -> str:
         f"{label} {result.test.bits_per_character:.3f}" for label, result in outcome.record.languages.items()
     )
     return f"[green]done[/]    {name}  bits per character {scores}  {outcome.record.train_seconds:.0f} s"
-
-
-def _show_plan(settings: "StudySettings", folder: Path) -> None:
-    from detente.study import plan_runs
-    from detente.study.estimate import estimate_runs
-    from detente.terminal import print_table
-
-    runs = plan_runs(settings)
-    estimates = estimate_runs(runs, settings.vocabulary.size)
-    rows = [
-        [
-            run.name,
-            f"{e.shared:,}",
-            f"{e.specific:,}",
-            f"{run.settings.training.steps:,}",
-            f"{e.tokens:,}",
-            _duration(e.seconds),
-        ]
-        for run, e in zip(runs, estimates, strict=True)
-    ]
-    rows.append(
-        ["all", "", "", "", f"{sum(e.tokens for e in estimates):,}", _duration(sum(e.seconds for e in estimates))]
-    )
-    header = ["run", "shared", "per language", "steps", "tokens", "estimate"]
-    note = (
-        f"Would be written to {folder}. The estimate is for runs one after another, from a few steps on this machine."
-    )
-    print_table(console, f"{settings.name}: {len(runs)} runs", header, rows, [note])
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _find_run(runs: "list[PlannedRun]", wanted: str) -> "PlannedRun":

@@ -1,0 +1,170 @@
+"""What the commands that only look print: a study's plan and cost, whether its meta step can matter, what a run's is worth."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+
+from detente.corpus.read import sources
+from detente.errors import DataError
+from detente.pretrain.check_meta import CHECK_FILE, MetaCheck
+from detente.pretrain.data import RunData
+from detente.pretrain.meta_agreement import Agreement, Variant
+from detente.pretrain.meta_outlook import Outlook, meta_outlook
+from detente.results import MetaTerms
+from detente.settings import RunSettings, StudySettings
+from detente.study import plan_runs
+from detente.study.estimate import estimate_runs
+from detente.terminal import print_table
+
+KINKS = 0.1
+"""Relative error of differences above which they say little."""
+
+
+def show_plan(console: Console, study: StudySettings, folder: Path) -> None:
+    """The runs of a study with their cost."""
+    runs = plan_runs(study)
+    estimates = estimate_runs(runs, study.vocabulary.size)
+    rows = [
+        [
+            run.name,
+            f"{e.shared:,}",
+            f"{e.specific:,}",
+            f"{run.settings.training.steps:,}",
+            f"{e.tokens:,}",
+            duration(e.seconds),
+        ]
+        for run, e in zip(runs, estimates, strict=True)
+    ]
+    tokens, seconds = sum(e.tokens for e in estimates), sum(e.seconds for e in estimates)
+    rows.append(["all", "", "", "", f"{tokens:,}", duration(seconds)])
+    header = ["run", "shared", "per language", "steps", "tokens", "estimate"]
+    note = (
+        f"Would be written to {folder}. The estimate is for runs one after another, from a few steps on this machine."
+    )
+    print_table(console, f"{study.name}: {len(runs)} runs", header, rows, [note])
+
+
+def show_check(console: Console, study: StudySettings, folder: Path) -> None:
+    """A study's data, plan and meta step.
+
+    Raises:
+        DataError: a file of a language is missing or cannot be read.
+    """
+    for label, language in study.languages.items():
+        files = [] if language.constructed else sources(language)
+        console.print(f"{label}: {f'{len(files)} source(s) found' if files else 'constructed'}", highlight=False)
+    show_plan(console, study, folder)
+    looked = list(_outlooks(study, folder))
+    if looked:
+        header = ["system", "second order / direct", "noise / direct", "error of one-sided differences"]
+        rows = [[run.system, *map(_percent, (o.ratio, o.noise, o.difference_error))] for run, _, o in looked]
+        on = "on its data" if looked[0][1] else "on random tokens, since nothing is prepared yet"
+        print_table(
+            console, f"The meta step at initialisation and the peak rate, {on}", header, rows, list(_advice(looked))
+        )
+
+
+def _outlooks(study: StudySettings, folder: Path) -> Iterator[tuple[RunSettings, RunData | None, Outlook]]:
+    """Each system with meta-adapters, on its largest mixture."""
+    largest: dict[str, RunSettings] = {}
+    for run in plan_runs(study):
+        if run.settings.treatment == "meta-adapter":
+            largest[run.settings.system] = run.settings
+    for settings in largest.values():
+        data = _prepared(settings, folder)
+        size = study.vocabulary.size if data is None else data.vocabulary.size
+        yield settings, data, meta_outlook(settings, data, size)
+
+
+def _prepared(settings: RunSettings, folder: Path) -> RunData | None:
+    try:
+        return RunData.open(folder / "data" / settings.vocabulary, settings.mixture)
+    except DataError:
+        return None
+
+
+def _advice(looked: list[tuple[RunSettings, RunData | None, Outlook]]) -> Iterator[str]:
+    below = [run.system for run, _, outlook in looked if outlook.is_below_noise]
+    if below:
+        yield (
+            f"Below noise: {', '.join(below)}. Another held-out batch changes the meta-gradient by more than its second-order term does, "
+            "and that term is usually smaller still later in training. What these systems do may come from training phi on held-out "
+            "text alone: add a variant with `second_order: none` to tell, or raise `beta`."
+        )
+    kinks = [run.system for run, _, outlook in looked if (outlook.difference_error or 0) > KINKS]
+    if kinks:
+        yield (
+            f"Differences are inaccurate: {', '.join(kinks)}. ReLU adapters have kinks, over which differences jump: use "
+            "`adapter.activation: gelu`."
+        )
+
+
+def show_meta_check(console: Console, check: MetaCheck, folder: Path) -> None:
+    """What `check_meta` found on a run."""
+    header = [
+        "rule",
+        "validate",
+        "second order",
+        "rows",
+        "error",
+        "cosine",
+        "of beta h",
+        "beta h / d",
+        "to whole",
+        "steps",
+    ]
+    rows = [_agreement_row(variant, found) for variant, found in check.agreements.items()]
+    dropout = "dropout as in training" if check.has_dropout else "dropout off"
+    notes = [
+        f"Against double backward in float64 on the same {check.batches} batches of each language, {check.blocks} blocks each, "
+        f"{dropout}. Error and cosine: of the whole meta-gradient; of beta h: error of its second-order term alone. To whole: cosine "
+        "with the exact gradient of whole batches of all languages (all others for `others`). Steps: what the step costs, in plain "
+        "steps, in the source's order; a rough figure.",
+        *(_terms_line(rule, terms) for rule, terms in check.terms.items()),
+        f"Written to {folder / CHECK_FILE}.",
+    ]
+    title = f"{check.run} at step {check.step}, beta {check.beta:.3g}"
+    print_table(console, title, header, rows, notes)
+
+
+def _agreement_row(variant: Variant, found: Agreement) -> list[str]:
+    bf16 = "" if variant.precision == "float32" else ", bf16"
+    return [
+        variant.inner_rule,
+        str(variant.meta_languages),
+        f"{variant.second_order}{bf16}",
+        _percent(variant.fraction),
+        f"{found.error:.1e}",
+        f"{found.cosine:.5f}",
+        "" if found.second_order_error is None else f"{found.second_order_error:.1e}",
+        _percent(found.ratio),
+        f"{found.cosine_to_whole:.3f}",
+        f"{found.step_time:.1f}",
+    ]
+
+
+def _terms_line(rule: str, terms: MetaTerms) -> str:
+    ratio, noise, direct = terms.ratio, terms.direct_noise, terms.direct_norm
+    sizes = f"inner rule {rule}: the second-order term is {_percent(ratio)} of the direct one"
+    if noise is None or not direct:
+        return f"{sizes}."
+    sizes = f"{sizes}; drawing another held-out batch changes that by {_percent(noise / direct)}"
+    if terms.is_below_noise:
+        return (
+            f"{sizes}. Below noise: compare with `second_order: none` before crediting second order, or raise `beta`."
+        )
+    return f"{sizes}. Above noise."
+
+
+def duration(seconds: float) -> str:
+    """For people."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _percent(share: float | None) -> str:
+    if share is None:
+        return ""
+    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"

@@ -11,6 +11,7 @@ import pytest
 import torch
 import yaml
 
+from detente import cli
 from detente.settings import StudySettings, study_from_mapping
 
 STUDY = {
@@ -31,6 +32,7 @@ STUDY = {
 
 Values = Callable[..., dict[str, Any]]
 Start = Callable[..., subprocess.Popen[str]]
+Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -78,3 +80,18 @@ def start_detente() -> Start:
         )
 
     return start
+
+
+@pytest.fixture
+def detente(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs the command in this process: exit code, output, errors."""
+
+    def run(*arguments: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["detente", *map(str, arguments)])
+        monkeypatch.setattr(cli.console, "_width", 200)
+        with pytest.raises(SystemExit) as leaving:
+            cli.main()
+        output, errors = capsys.readouterr()
+        return int(leaving.value.code or 0), output, errors
+
+    return run

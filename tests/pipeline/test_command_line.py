@@ -7,27 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from detente import cli
 from detente.results import read_records
 from detente.study import demo
 from detente.treatment import TREATMENTS
 
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def detente(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs the command in this process: exit code, output, errors."""
-
-    def run(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["detente", *map(str, arguments)])
-        monkeypatch.setattr(cli.console, "_width", 200)
-        with pytest.raises(SystemExit) as leaving:
-            cli.main()
-        output, errors = capsys.readouterr()
-        return int(leaving.value.code or 0), output, errors
-
-    return run
 
 
 def text_file(folder: Path, content: bytes) -> Path:
@@ -178,7 +162,9 @@ BAD_TEXTS = [
 @pytest.mark.parametrize(("content", "words"), BAD_TEXTS)
 def test_bad_text(content: bytes, words: str, detente: Run, study_file, tmp_path: Path) -> None:
     languages = {"te": {"paths": str(text_file(tmp_path, content))}}
-    code, _, errors = detente("study", study_file(languages=languages, mixtures=["mono"]), "--folder", tmp_path / "out")
+    code, _, errors = detente(
+        "study", study_file(languages=languages, mixtures=["mono"], treatments=["none"]), "--folder", tmp_path / "out"
+    )
     assert code == 2
     assert words in errors
     assert len(errors.strip().splitlines()) == 1
@@ -186,7 +172,7 @@ def test_bad_text(content: bytes, words: str, detente: Run, study_file, tmp_path
 
 def test_missing_text_and_folder_for_a_file(detente: Run, study_file, tmp_path: Path) -> None:
     for path, words in ((tmp_path / "none.txt", "none.txt"), (tmp_path, "folder")):
-        study = study_file(languages={"te": {"paths": str(path)}}, mixtures=["mono"])
+        study = study_file(languages={"te": {"paths": str(path)}}, mixtures=["mono"], treatments=["none"])
         code, _, errors = detente("study", study, "--folder", tmp_path / "out")
         assert code == 2
         assert words in errors

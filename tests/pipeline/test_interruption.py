@@ -90,7 +90,7 @@ def test_the_same_bits_after_a_signal(
 @pytest.mark.parametrize("to_group", [True, False])
 def test_interrupted_processes_save_and_go_on(to_group: bool, study_file, start_detente, tmp_path: Path) -> None:
     """Ctrl-C in a terminal reaches all processes; a scheduler's SIGTERM only the first."""
-    study = study_file(training={**LONG, "steps": 2000}, mixtures=["mono"], seeds=[1, 2, 3])
+    study = study_file(training={**LONG, "steps": 2000}, mixtures=["mono"], treatments=["none"], seeds=[1, 2, 3])
     broken = tmp_path / "broken"
     arguments = ("study", study, "--folder", broken, "--engine", "processes", "--workers", "2")
     process = start_detente(*arguments)

@@ -3,8 +3,9 @@
     python benchmarks/meta_cost.py --preset mini --languages 2 8 32 --out benchmarks/results/meta_cost_mini.json
 
 Time: all variants in one process on one model, one step of each per round in a freshly shuffled order; a ratio is the median over
-rounds of (step / plain step of the same round). Memory: a fresh process for each variant, its largest resident set over three
-steps, imports and the model's building included; and the same less what the process had before the first step.
+rounds of (step / plain step of the same round). With `every: 2`, half the steps update phi: there one step of each kind is timed, and
+the mean counts. Memory: a fresh process for each variant, its largest resident set over four steps, imports and the model's building
+included; and the same less what the process had before the first step.
 
 Tokens are Zipf-distributed and random. Batches and masking are inside the timed step, for every variant.
 """
@@ -17,7 +18,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +65,9 @@ def main() -> None:
     """Measure, print and write."""
     options = _options()
     if options.memory_of:
-        print(json.dumps(_memory(options.preset, options.languages[0], options.memory_of)))
+        print(json.dumps(_memory(Bench(options.preset, options.languages[0], options.blocks), options.memory_of)))
         return
-    results = [_measure(options.preset, number, options.rounds) for number in options.languages]
+    results = [_measure(options, number) for number in options.languages]
     record = {
         "preset": options.preset,
         "date": now(),
@@ -83,6 +85,8 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", choices=PRESETS, default="mini")
     parser.add_argument("--languages", type=int, nargs="+", default=[2])
+    parser.add_argument("--blocks", type=int, help="in a batch; by default what two cores can time many rounds of")
+    parser.add_argument("--variants", nargs="+", help="besides the plain step; all when not given")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
@@ -100,8 +104,8 @@ def variants(num_languages: int) -> dict[str, dict[str, Any]]:
 class Bench:
     """One model and its data; a step of every kind works on it."""
 
-    def __init__(self, preset: str, num_languages: int) -> None:
-        self.settings = run_settings(preset, num_languages)
+    def __init__(self, preset: str, num_languages: int, blocks: int | None) -> None:
+        self.settings = run_settings(preset, num_languages, blocks or BLOCKS[preset])
         size = PRESETS[preset]["vocabulary"]["size"]
         self.special = SpecialTokens(size, 4, frozenset(range(5)))
         self.tokens = {label: zipf_tokens(size, seed) for seed, label in enumerate(self.settings.mixture)}
@@ -117,6 +121,14 @@ class Bench:
         settings = MetaSettings(**meta, measure_every=1_000_000)
         held_out = HeldOutBatches(self.tokens, settings, self.settings.batches, self.special, seed=2)
         return MetaStep(self.treated, self.batches, held_out, self.updater, CPU, settings=settings)
+
+    def kinds_of_steps(self) -> tuple[Iterator[int], Iterator[int]]:
+        """Numbers of the steps that update phi with `every: 2`, and of those that do not."""
+
+        def whose_batch_is(remainder: int) -> Iterator[int]:
+            return (number for number in count() if next(iter(self.batches.train(number))).number % 2 == remainder)
+
+        return whose_batch_is(0), whose_batch_is(1)
 
     def cosine(self, meta: dict[str, Any]) -> float:
         """Of a variant's meta-gradient with the exact one (double backward) on the same batches."""
@@ -136,15 +148,15 @@ class Bench:
         return float(torch.nn.functional.cosine_similarity(found[0], found[1], dim=0))
 
 
-def run_settings(preset: str, num_languages: int) -> RunSettings:
-    """A preset's joint run with adapters, in float32, with a batch that two cores can time."""
+def run_settings(preset: str, num_languages: int, blocks: int) -> RunSettings:
+    """A preset's joint run with adapters, in float32."""
     chosen = PRESETS[preset]
     return RunSettings.model_validate(
         {
             "mixture": [f"l{number}" for number in range(num_languages)],
             "treatment": "meta-adapter",
             "encoder": chosen["encoder"],
-            "batches": {**chosen["batches"], "blocks": BLOCKS[preset]},
+            "batches": {**chosen["batches"], "blocks": blocks},
             "training": {**chosen["training"], "precision": "float32"},
         }
     )
@@ -157,14 +169,16 @@ def zipf_tokens(size: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).choice(ranks + 4, size=300_000, p=weights / weights.sum()).astype(np.uint16)
 
 
-def _measure(preset: str, num_languages: int, rounds: int) -> dict[str, Any]:
-    bench = Bench(preset, num_languages)
-    steps = {name: bench.step(name, meta) for name, meta in variants(num_languages).items()}
-    seconds = _time(steps, rounds)
-    memory = {name: _memory_in_fresh_process(preset, num_languages, name) for name in steps}
+def _measure(options: argparse.Namespace, num_languages: int) -> dict[str, Any]:
+    bench = Bench(options.preset, num_languages, options.blocks)
+    chosen = [
+        name for name in variants(num_languages) if name == "plain" or not options.variants or name in options.variants
+    ]
+    seconds = _time(bench, {name: variants(num_languages)[name] for name in chosen}, options.rounds)
+    memory = {name: _memory_in_fresh_process(options, num_languages, name) for name in chosen}
     plain = memory["plain"]
     rows = {}
-    for name in steps:
+    for name in chosen:
         ratios = sorted(mine / base for mine, base in zip(seconds[name], seconds["plain"], strict=True))
         rows[name] = {
             "time": statistics.median(ratios),
@@ -179,34 +193,33 @@ def _measure(preset: str, num_languages: int, rounds: int) -> dict[str, Any]:
     return {"languages": num_languages, "tokens": bench.settings.tokens(1), "variants": rows}
 
 
-def _time(steps: dict[str, Step], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each variant's step in each round; a first round is not counted. Every second update of phi is due with
-    `every: 2`: such a variant takes two steps, one of each kind, and counts half."""
+def _time(bench: Bench, metas: dict[str, dict[str, Any]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each variant's step in each round; a first round is not counted."""
+    steps = {name: bench.step(name, meta) for name, meta in metas.items()}
     order, seconds = random.Random(0), {name: [] for name in steps}
-    number = 0
+    due, idle = bench.kinds_of_steps()
     for counted in (False, *(True,) * rounds):
         names = list(steps)
         order.shuffle(names)
         for name in names:
-            repeats = 4 if "every 2" in name else 1
+            numbers = [next(due), next(idle)] if metas[name].get("every") == 2 else [next(due)]
             begun = time.perf_counter()
-            for _ in range(repeats):
+            for number in numbers:
                 steps[name](number)
-                number += 1
             if counted:
-                seconds[name].append((time.perf_counter() - begun) / repeats)
+                seconds[name].append((time.perf_counter() - begun) / len(numbers))
     return seconds
 
 
-def _memory_in_fresh_process(preset: str, num_languages: int, name: str) -> dict[str, int]:
-    command = [sys.executable, __file__, "--preset", preset, "--languages", str(num_languages), "--memory-of", name]
+def _memory_in_fresh_process(options: argparse.Namespace, num_languages: int, name: str) -> dict[str, int]:
+    command = [sys.executable, __file__, "--preset", options.preset, "--languages", str(num_languages)]
+    command += ["--memory-of", name, *(("--blocks", str(options.blocks)) if options.blocks else ())]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return json.loads(output.splitlines()[-1])
 
 
-def _memory(preset: str, num_languages: int, name: str) -> dict[str, int]:
-    bench = Bench(preset, num_languages)
-    step = bench.step(name, variants(num_languages)[name])
+def _memory(bench: Bench, name: str) -> dict[str, int]:
+    step = bench.step(name, variants(len(bench.tokens))[name])
     reset_peak_memory(CPU)
     before = peak_memory(CPU)
     for number in range(4):

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from detente.errors import ConfigError
 from detente.settings import MetaSettings, RunSettings, StudySettings, study_from_mapping
+from detente.settings.presets import PRESETS
 
 LANGUAGES = {
     label: {"constructed": {"sentences": 100, "lexicon_seed": seed}} for seed, label in enumerate(("te", "da", "li"))
@@ -96,8 +97,17 @@ def test_every_problem_of_every_variant_is_told_at_once() -> None:
 
 def test_a_variant_is_laid_over_the_studys_settings() -> None:
     study = load(meta={"epsilon": 0.02, "every": 2}, **one_variant(every=3))
-    assert study.system_settings("fast")[1] == MetaSettings(epsilon=0.02, every=3)
-    assert study.system_settings("")[1] == MetaSettings(epsilon=0.02, every=2)
+    preset = PRESETS["tiny"]["meta"]
+    assert study.system_settings("fast")[1] == MetaSettings(**{**preset, "epsilon": 0.02, "every": 3})
+    assert study.system_settings("")[1] == MetaSettings(**{**preset, "epsilon": 0.02, "every": 2})
+
+
+def test_the_papers_preset_has_the_sources_step_and_the_small_ones_a_cheap_one() -> None:
+    source, cheap = load(preset="paper").meta, load(preset="mini").meta
+    assert (source.order, source.second_order, source.every) == ("theta-after-phi", "central", 1)
+    assert (source.inner_fraction, source.meta_fraction) == (1.0, 1.0)
+    assert (cheap.order, cheap.second_order, cheap.every) == ("fused", "one-sided", 2)
+    assert load(preset="tiny").meta == cheap
 
 
 @pytest.mark.parametrize("name", ["adapter", "meta-adapter", "a/b", "a_b", "..", "", "caf\u00e9"])

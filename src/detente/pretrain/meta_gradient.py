@@ -1,5 +1,7 @@
-"""The meta-gradient of phi_i (method 5): Wang, Lipton and Tsvetkov 2020, equations 3 and 4; differences as in DARTS
-(Liu et al. 2019, equation 8). For the language i of a training batch:
+"""The meta-gradient of phi_i (method 5).
+
+Wang, Lipton and Tsvetkov 2020, equations 3 and 4; differences as in DARTS (Liu et al. 2019, equation 8). For the language i of a
+training batch:
 
     g      = grad_theta L_train^i(theta, phi_i)
     theta' = theta - beta P g

@@ -76,7 +76,8 @@ def main() -> None:
         "results": results,
     }
     for result in results:
-        _show(options.preset, result)
+        print(f"\n{options.preset}, {result['languages']} languages, {result['tokens']:,} tokens a step")
+        print("\n".join(table(result)))
     if options.out:
         write_json(options.out, record)
 
@@ -237,16 +238,15 @@ def _machine() -> dict[str, str]:
     }
 
 
-def _show(preset: str, result: dict[str, Any]) -> None:
-    print(f"\n{preset}, {result['languages']} languages, {result['tokens']:,} tokens a step")
-    print(f"{'variant':<46} {'time':>6} {'quartiles':>13} {'seconds':>8} {'memory':>7} {'of steps':>8} {'cosine':>8}")
+def table(result: dict[str, Any]) -> list[str]:
+    """Markdown."""
+    lines = ["| variant | time | quartiles | memory | of the steps |", "| --- | ---: | ---: | ---: | ---: |"]
     for name, row in result["variants"].items():
         low, high = row["time_quartiles"]
-        cosine = f"{row['cosine_with_exact']:8.5f}" if "cosine_with_exact" in row else ""
-        print(
-            f"{name:<46} {row['time']:6.2f} {f'{low:.2f} to {high:.2f}':>13} {row['seconds']:8.3f} {row['memory']:7.2f} "
-            f"{row['memory_of_steps']:8.2f} {cosine}"
+        lines.append(
+            f"| {name} | {row['time']:.2f} | {low:.2f} to {high:.2f} | {row['memory']:.2f} | {row['memory_of_steps']:.2f} |"
         )
+    return lines
 
 
 if __name__ == "__main__":

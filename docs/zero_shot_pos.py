@@ -74,7 +74,7 @@ def main(study: Path, output: Path) -> None:
     """Do what is missing, then print."""
     known = yaml.safe_load((study / "study.yaml").read_text(encoding="utf-8"))["languages"]
     output.parent.mkdir(parents=True, exist_ok=True)
-    done = {(row["run"], row["source"]) for row in _rows(output)}
+    done = {(row["run"], row["source"]) for row in rows_of(output)}
     with tempfile.TemporaryDirectory() as folder:
         for record in read_records(study):
             if len(record.mixture) < 2 or record.status != "success":
@@ -86,7 +86,7 @@ def main(study: Path, output: Path) -> None:
                 row = {"run": record.name, "system": record.system, "seed": record.seed, "source": source, **scores}
                 with output.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(row) + "\n")
-    print("\n".join(table(list(_rows(output)))))
+    print("\n".join(table(list(rows_of(output)))))
 
 
 def score(
@@ -192,7 +192,8 @@ def _subwords(words: list[tuple[str, str]], vocabulary: Vocabulary) -> Iterator[
             yield token, TAGS.index(tag) if number == 0 else IGNORED
 
 
-def _rows(output: Path) -> Iterator[dict[str, object]]:
+def rows_of(output: Path) -> Iterator[dict[str, object]]:
+    """The lines written so far."""
     if output.exists():
         for line in output.read_text(encoding="utf-8").splitlines():
             yield json.loads(line)

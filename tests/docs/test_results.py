@@ -1,6 +1,8 @@
 """The tables on the pages of results are what the committed records give."""
 
 import importlib.util
+import json
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -9,20 +11,32 @@ import pytest
 from detente.report import all_tables
 from detente.report.formats import write_table
 from detente.report.inventory import read_study
-from detente.results import RunRecord, read_record, write_json, write_record
+from detente.results import RunRecord, read_record, write_json
 
-RESULTS = Path(__file__).parents[2] / "docs" / "results"
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "docs" / "results"
 RECORDED = sorted(RESULTS.glob("*/records.jsonl"))
 
 
-def rebuilt(records: Path, folder: Path) -> Path:
-    """A study folder with these records."""
-    for line in records.read_text(encoding="utf-8").splitlines():
-        record = RunRecord.model_validate_json(line)
-        run = folder / "runs" / f"{record.name}-{record.fingerprint[:8]}"
-        run.mkdir(parents=True)
-        write_record(run, record)
-    return folder
+PAGES = {"en-sw-steps": "en-sw", "meta-constructed": "meta", "meta-en-sw": "meta"}
+"""Records -> their page, where it has another name."""
+
+
+def script(name: str, folder: str = "docs") -> ModuleType:
+    """One that is no module of the package."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / folder / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+SYSTEMS = script("compare_systems")
+
+
+def page_of(records: Path) -> str:
+    return (RESULTS / f"{PAGES.get(records.parent.name, records.parent.name)}.md").read_text(encoding="utf-8")
 
 
 def test_there_are_results() -> None:
@@ -31,8 +45,8 @@ def test_there_are_results() -> None:
 
 @pytest.mark.parametrize("records", RECORDED, ids=lambda path: path.parent.name)
 def test_the_pages_table_is_made_from_the_records(records: Path, tmp_path: Path) -> None:
-    tables = {table.key: table for table in all_tables(read_study(rebuilt(records, tmp_path)))}
-    page = (RESULTS / f"{records.parent.name.removesuffix('-steps')}.md").read_text(encoding="utf-8")
+    tables = {table.key: table for table in all_tables(read_study(SYSTEMS.rebuilt(records, tmp_path)))}
+    page = page_of(records)
     assert len(tables["summary"].rows) >= 8
     # The second is there only where meta-adapters measured their two terms.
     for key in {"summary", "second-order"} & tables.keys():
@@ -41,25 +55,44 @@ def test_the_pages_table_is_made_from_the_records(records: Path, tmp_path: Path)
         assert [row for row in text.splitlines() if row[:1] == "|" and row not in page] == []
 
 
-def recorder() -> ModuleType:
-    """`docs/record_results.py`, which is no module of the package."""
-    spec = importlib.util.spec_from_file_location("record_results", RESULTS.parent / "record_results.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def test_comparisons_of_systems_are_made_from_the_records(tmp_path: Path) -> None:
+    page = (RESULTS / "meta.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\S+) minus (\S+) \|.*$", page, flags=re.MULTILINE)
+    made = []
+    for records in (path for path in RECORDED if PAGES.get(path.parent.name) == "meta"):
+        study = read_study(SYSTEMS.rebuilt(records, tmp_path / records.parent.name))
+        known = {system.name for system in study.systems}
+        made += SYSTEMS.table(study, [pair for pair in rows if known.issuperset(pair)])
+    assert len(rows) >= 10
+    assert [line for line in page.splitlines() if re.match(r"\| \S+ minus ", line) and line not in made] == []
+
+
+def test_tagging_scores_are_made_from_the_records() -> None:
+    page = (RESULTS / "meta.md").read_text(encoding="utf-8")
+    tagging = script("zero_shot_pos")
+    table = tagging.table(list(tagging.rows_of(RESULTS / "meta-constructed" / "pos.jsonl")))
+    assert len(table) > 5
+    assert [line for line in table if line not in page] == []
+
+
+@pytest.mark.parametrize("name", ["meta_cost_mini", "meta_cost_paper"])
+def test_costs_are_made_from_the_records(name: str) -> None:
+    page = (RESULTS / "meta.md").read_text(encoding="utf-8")
+    record = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+    lines = [line for result in record["results"] for line in script("meta_cost", "benchmarks").table(result)]
+    assert len(lines) > 20
+    assert [line for line in lines if line not in page] == []
 
 
 def test_what_the_plan_left_out_is_not_recorded(tmp_path: Path) -> None:
-    study = rebuilt(RESULTS / "demo" / "records.jsonl", tmp_path / "study")
+    study = SYSTEMS.rebuilt(RESULTS / "demo" / "records.jsonl", tmp_path / "study")
     entries = [
         {**record.model_dump(include={"name", "mixture", "treatment", "variant", "seed"}), "folder": path.name}
         for path in sorted((study / "runs").iterdir())
         if (record := read_record(path)).treatment != "ffn"
     ]
     write_json(study / "plan.json", {"runs": entries})
-    recorder().record(study, "again", tmp_path / "results")
+    script("record_results").record(study, "again", tmp_path / "results")
     lines = (tmp_path / "results" / "again" / "records.jsonl").read_text(encoding="utf-8").splitlines()
     records = [RunRecord.model_validate_json(line) for line in lines]
     assert [record.name for record in records] == [entry["name"] for entry in entries]

@@ -27,8 +27,8 @@ import numpy as np
 import torch
 
 from detente.batches import HeldOutBatches, SpecialTokens, TrainBatches
+from detente.machine import peak_memory, reset_peak_memory
 from detente.pretrain import build_model
-from detente.pretrain.machine import peak_memory, reset_peak_memory
 from detente.pretrain.meta import MetaStep
 from detente.pretrain.meta_gradient import inner_pass, meta_gradient
 from detente.pretrain.optimizer import Updater, build_optimizer

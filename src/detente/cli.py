@@ -21,6 +21,7 @@ from detente.errors import ConfigError, DetenteError, Interrupted, ProcessLost, 
 if TYPE_CHECKING:
     from detente.settings import StudySettings
     from detente.study import Outcome, PlannedRun
+    from detente.study.fine_tune import TaskOutcome
 
 app = typer.Typer(
     help="Measure and treat negative interference between languages in multilingual language models.",
@@ -162,6 +163,68 @@ def check_meta(
 
 
 @app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="The folder of a run, STUDY/runs/NAME.", show_default=False)],
+    folder: Annotated[
+        Path, typer.Argument(help="Where the model is written: new, empty, or an earlier export.", show_default=False)
+    ],
+) -> None:
+    """A run's newest checkpoint as a model folder for Hugging Face's transformers."""
+    from detente.export import export_run
+
+    with _interruptible():
+        exported = export_run(run, folder)
+    if not exported.is_finished:
+        console.print(f"the run is not finished: this is step {exported.step} of {exported.steps}")
+    needs = "transformers alone" if exported.is_stock else "transformers and detente"
+    console.print(f"exported to {folder}, to be loaded by {needs}", highlight=False, markup=False)
+
+
+@app.command()
+def finetune(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="The folder of a run, STUDY/runs/NAME; or a model that transformers loads: its folder, or a name on the hub.",
+            show_default=False,
+        ),
+    ],
+    task: Annotated[
+        str, typer.Option(help="Name of the task: ner, pos, qa, nli, or as the file has it.", show_default=False)
+    ],
+    train: Annotated[
+        str,
+        typer.Option(
+            help="Languages to fine-tune on, as en,sw; all with training files when not given.", show_default=False
+        ),
+    ] = "",
+    test: Annotated[
+        str, typer.Option(help="Languages to test on, besides; all when not given.", show_default=False)
+    ] = "",
+    data: Annotated[
+        Path | None,
+        typer.Option(help="YAML file with `tasks`; the study's own when not given.", show_default=False),
+    ] = None,
+    overrides: Overrides = [],  # noqa: B006
+    folder: Annotated[
+        Path | None, typer.Option(help="Where it is written; inside the run when not given.", show_default=False)
+    ] = None,
+) -> None:
+    """Fine-tune one model on a task: scores within the language and zero-shot on the others."""
+    from detente.overview import show_scores
+    from detente.study.fine_tune import fine_tune
+    from detente.study.task_jobs import asked_jobs
+    from detente.terminal import ProgressView
+
+    jobs = asked_jobs(
+        model, task, train=_listed(train), test=_listed(test), file=data, overrides=overrides, folder=folder
+    )
+    with _interruptible(), ProgressView(console) as view:
+        records = [fine_tune(job, view.counter) for job in jobs]
+    show_scores(console, records)
+
+
+@app.command()
 def report(folder: Annotated[Path, typer.Argument(help="A study's folder.", show_default=False)]) -> None:
     """Tables, figures and one page from the records in a study's folder."""
     _report(folder)
@@ -184,6 +247,11 @@ def main() -> None:
         _end(
             f"{error.filename or 'a file'}: {error.strerror}. Check the path, its rights and the space on its disk.", 2
         )
+
+
+def _listed(text: str) -> list[str]:
+    """Labels of `en,sw`."""
+    return [label.strip() for label in text.split(",") if label.strip()]
 
 
 def _rank() -> int:
@@ -258,11 +326,43 @@ def _do_study(
             on_wait=view.in_hand,
             on_outcome=ended,
         )
+    failed: list[Outcome | TaskOutcome] = [outcome for outcome in outcomes if outcome.record is None]
+    if settings.tasks and only is None and _rank() == 0:
+        failed += _do_tasks(settings, folder, engine, workers)
     if any(outcome.record for outcome in outcomes) and _rank() == 0:
         _report(folder)
-    failed = [outcome for outcome in outcomes if outcome.record is None]
     if failed:
         raise typer.Exit(1)
+
+
+def _do_tasks(
+    settings: "StudySettings", folder: Path, engine: str, workers: int | None
+) -> "list[Outcome | TaskOutcome]":
+    """Fine-tune the runs, and give those that failed."""
+    from detente.study.fine_tune import fine_tune_study
+    from detente.terminal import ProgressView
+
+    with _interruptible(), ProgressView(console) as view:
+        outcomes = fine_tune_study(
+            settings,
+            folder,
+            engine=engine,
+            workers=workers,
+            on_plan=lambda number: view.start_whole("fine-tunings", number),
+            progress=view.counter if engine == "local" else None,
+            on_outcome=lambda outcome: view.advance_whole(_task_line(outcome)),
+        )
+    return [outcome for outcome in outcomes if outcome.record is None]
+
+
+def _task_line(outcome: "TaskOutcome") -> str:
+    name = outcome.job.name
+    if outcome.record is None:
+        return f"[red]failed[/]  {name}: {escape(outcome.error or '')}"
+    scores = "  ".join(
+        f"{score.language} {score.value:.1f}" for score in outcome.record.scores if score.setting != "oracle"
+    )
+    return f"[green]done[/]    {name}  {scores}  {outcome.record.seconds:.0f} s"
 
 
 @contextmanager

@@ -1,6 +1,6 @@
-"""What the commands that only look print: a study's plan and cost, whether its meta step can matter, what a run's is worth."""
+"""What commands print: a study's plan and cost, whether its meta step can matter, what a run's is worth, scores of tasks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -15,6 +15,7 @@ from detente.results import MetaTerms
 from detente.settings import RunSettings, StudySettings
 from detente.study import plan_runs
 from detente.study.estimate import estimate_runs
+from detente.task_results import LanguageScore, TaskRecord
 from detente.terminal import print_table
 
 DIFFERENCES = ("central", "one-sided")
@@ -169,3 +170,30 @@ def _percent(share: float | None) -> str:
     if share is None:
         return ""
     return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"
+
+
+def show_scores(console: Console, records: Sequence[TaskRecord]) -> None:
+    """Of fine-tunings, a row a language tested; then what was repaired or left out."""
+    header = ["source", "seed", "language", "setting", "metric", "score", "95 % interval", "examples", "chosen"]
+    rows = [
+        [
+            record.source,
+            str(record.seed),
+            score.language,
+            score.setting,
+            score.metric,
+            f"{score.value:.1f}",
+            "" if score.low is None else f"{score.low:.1f} to {score.high:.1f}",
+            f"{score.examples:,}",
+            _chosen(record, score),
+        ]
+        for record in records
+        for score in record.scores
+    ]
+    notes = list(dict.fromkeys(note for record in records for note in (*record.notes, *record.cuts)))
+    print_table(console, f"{records[0].model}: {records[0].task}, percent", header, rows, notes)
+
+
+def _chosen(record: TaskRecord, score: LanguageScore) -> str:
+    epoch = next(e for e in record.epochs if (e.trial, e.epoch) == (score.trial, score.epoch))
+    return f"rate {epoch.learning_rate:g}, batches of {epoch.batch_size}, epoch {epoch.epoch}"

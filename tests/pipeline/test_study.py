@@ -11,9 +11,9 @@ import torch
 from detente.corpus import SPLITS
 from detente.errors import ConfigError, DataError, Interrupted, TrainingError
 from detente.lock import locked
+from detente.machine import num_cores
 from detente.pretrain import pretrain
 from detente.pretrain.checkpoint import WEIGHTS, newest_checkpoint
-from detente.pretrain.machine import num_cores
 from detente.pretrain.objective import masked_lm_loss
 from detente.pretrain.plain import PlainStep
 from detente.report import write_report

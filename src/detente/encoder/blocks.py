@@ -4,11 +4,13 @@ Legend: B blocks of text, T tokens, M positions asked for (T when none are named
 
 Each block can be asked for some positions only: then only these ask (queries), while all tokens answer (keys, values).
 The last block of a masked-LM step needs nothing else, which saves about a fifth of the step and changes no loss.
+
+Where `mask_BT` is False stands padding: it answers nobody, and what comes out there means nothing.
 """
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from detente.settings import EncoderSettings
@@ -29,13 +31,17 @@ class Attention(nn.Module):
         self.rotary = Rotary(width // settings.heads, rotary_length) if rotary_length else NoRotation()
 
     def forward(
-        self, x_BTD: Float[Tensor, "B T D"], positions_BM: Int[Tensor, "B M"] | None = None
+        self,
+        x_BTD: Float[Tensor, "B T D"],
+        positions_BM: Int[Tensor, "B M"] | None = None,
+        mask_BT: Bool[Tensor, "B T"] | None = None,
     ) -> Float[Tensor, "B M D"]:
         q_BHMK = self.rotary(self._split(self.query(take(x_BTD, positions_BM))), positions_BM)
         k_BHTK = self.rotary(self._split(self.key(x_BTD)), None)
         v_BHTK = self._split(self.value(x_BTD))
         dropout = self.dropout if self.training else 0.0
-        mixed_BHMK = F.scaled_dot_product_attention(q_BHMK, k_BHTK, v_BHTK, dropout_p=dropout)
+        mask_B11T = None if mask_BT is None else mask_BT[:, None, None]
+        mixed_BHMK = F.scaled_dot_product_attention(q_BHMK, k_BHTK, v_BHTK, attn_mask=mask_B11T, dropout_p=dropout)
         return self.output(mixed_BHMK.transpose(1, 2).flatten(2))
 
     def _split(self, x_BTD: Tensor) -> Tensor:
@@ -99,7 +105,7 @@ class GatedFeedForward(nn.Module):
 class Block(nn.Module):
     """Attention, then feed-forward, each followed by an adapter slot that is empty unless a treatment fills it.
 
-    `forward(x_BTD, positions_BM=None)` gives the hidden states after the block, at the positions asked for or everywhere.
+    `forward(x_BTD, positions_BM=None, mask_BT=None)` gives the hidden states after the block, at the positions asked for or everywhere.
     """
 
     attention: Attention
@@ -122,8 +128,8 @@ class PostNormBlock(Block):
         self.feed_forward = FeedForward(settings)
         self.feed_forward_norm = nn.LayerNorm(settings.width, eps=1e-12)
 
-    def forward(self, x_BTD: Tensor, positions_BM: Tensor | None = None) -> Tensor:
-        mixed = self.dropout(self.attention_adapter(self.attention(x_BTD, positions_BM)))
+    def forward(self, x_BTD: Tensor, positions_BM: Tensor | None = None, mask_BT: Tensor | None = None) -> Tensor:
+        mixed = self.dropout(self.attention_adapter(self.attention(x_BTD, positions_BM, mask_BT)))
         x_BMD = self.attention_norm(take(x_BTD, positions_BM) + mixed)
         return self.feed_forward_norm(x_BMD + self.dropout(self.feed_forward_adapter(self.feed_forward(x_BMD))))
 
@@ -138,8 +144,8 @@ class PreNormBlock(Block):
         self.feed_forward_norm = nn.LayerNorm(settings.width, bias=False)
         self.feed_forward = GatedFeedForward(settings)
 
-    def forward(self, x_BTD: Tensor, positions_BM: Tensor | None = None) -> Tensor:
-        mixed = self.attention(self.attention_norm(x_BTD), positions_BM)
+    def forward(self, x_BTD: Tensor, positions_BM: Tensor | None = None, mask_BT: Tensor | None = None) -> Tensor:
+        mixed = self.attention(self.attention_norm(x_BTD), positions_BM, mask_BT)
         x_BMD = take(x_BTD, positions_BM) + self.dropout(self.attention_adapter(mixed))
         changed = self.feed_forward(self.feed_forward_norm(x_BMD))
         return x_BMD + self.dropout(self.feed_forward_adapter(changed))

@@ -8,12 +8,13 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from detente.encoder.blocks import Block, PostNormBlock, PreNormBlock
 from detente.settings import EncoderSettings
 
+Mask = Bool[Tensor, "B T"] | Int[Tensor, "B T"]
 BLOCKS: dict[str, Callable[[EncoderSettings, int], Block]] = {"xlm": PostNormBlock, "modern": PreNormBlock}
 
 
@@ -60,14 +61,17 @@ class Encoder(nn.Module):
         tokens: Int[Tensor, "B T"],
         language: int | Int[Tensor, ""] = 0,
         positions: Int[Tensor, "B M"] | None = None,
+        mask: Mask | None = None,
     ) -> Float[Tensor, "B M V"]:
         """Logits over the vocabulary, at `positions` or everywhere.
 
         Args:
             language: index of the language, for the language embedding.
             positions: where predictions are wanted; the rest of the last block and of the head is not computed.
+            mask: True or 1 where a token is real, False or 0 where it is padding; every row needs a real one. What comes
+                out at a real token does not depend on the padding.
         """
-        x_BMD = self.encode(tokens, language, positions)
+        x_BMD = self.encode(tokens, language, positions, mask)
         return F.linear(x_BMD, self.token_embedding.weight, self.output_bias)
 
     def encode(
@@ -75,21 +79,22 @@ class Encoder(nn.Module):
         tokens: Int[Tensor, "B T"],
         language: int | Int[Tensor, ""] = 0,
         positions: Int[Tensor, "B M"] | None = None,
+        mask: Mask | None = None,
     ) -> Float[Tensor, "B M D"]:
         """Hidden states after the last block, as `forward` before the output projection."""
-        x_BTD = self._embed(tokens, language)
+        x_BTD, mask_BT = self._embed(tokens, language), None if mask is None else mask.bool()
         *lower, last = self.blocks
         for block in lower:
-            x_BTD = block(x_BTD)
-        return self.final_norm(last(x_BTD, positions))
+            x_BTD = block(x_BTD, None, mask_BT)
+        return self.final_norm(last(x_BTD, positions, mask_BT))
 
     def hidden_states(
-        self, tokens: Int[Tensor, "B T"], language: int | Int[Tensor, ""] = 0
+        self, tokens: Int[Tensor, "B T"], language: int | Int[Tensor, ""] = 0, mask: Mask | None = None
     ) -> list[Float[Tensor, "B T D"]]:
-        """The embeddings, then the output of every block."""
-        states = [self._embed(tokens, language)]
+        """The embeddings, then the output of every block (`encode` gives the last after the final norm)."""
+        states, mask_BT = [self._embed(tokens, language)], None if mask is None else mask.bool()
         for block in self.blocks:
-            states.append(block(states[-1]))
+            states.append(block(states[-1], None, mask_BT))
         return states
 
     def _embed(self, tokens: Tensor, language: int | Tensor) -> Tensor:

@@ -9,9 +9,9 @@ import yaml
 from pydantic import ValidationError
 
 from detente.errors import CheckpointError, DataError, RecordError
+from detente.machine import choose_device
 from detente.pretrain.checkpoint import STATE, load_checkpoint, newest_checkpoint
 from detente.pretrain.data import RunData, fingerprint
-from detente.pretrain.machine import choose_device
 from detente.pretrain.optimizer import build_optimizer
 from detente.pretrain.run import build_model, to_device
 from detente.settings import RunSettings

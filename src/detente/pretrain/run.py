@@ -11,10 +11,10 @@ import yaml
 from detente.encoder import Encoder
 from detente.errors import CheckpointError, DetenteError, Interrupted, ProcessLost, RecordError, describe
 from detente.lock import locked
+from detente.machine import choose_device, machine, peak_memory, reset_peak_memory, versions
 from detente.pretrain.checkpoint import load_checkpoint, save_checkpoint
 from detente.pretrain.data import RunData, fingerprint, held_out_batches, train_batches
 from detente.pretrain.loop import Observer, train
-from detente.pretrain.machine import choose_device, machine, peak_memory, reset_peak_memory, versions
 from detente.pretrain.meta import MetaStep
 from detente.pretrain.meta_summary import meta_terms, skipped_steps
 from detente.pretrain.observers import Checkpoints, Clock, MetricsLog, Progress, SkipLimit, Validation

@@ -11,6 +11,7 @@ from detente.report.measures import BITS, EARLY_LOSS, INTERFERENCE, PERPLEXITY
 from detente.report.meta_table import second_order_table
 from detente.report.side_tables import cost, recovered_table, summary, text_seen
 from detente.report.tables import Cell, Column, Row, Table, measure_table
+from detente.report.task_tables import task_tables
 from detente.results import write_atomic
 
 __all__ = ["Cell", "Column", "Row", "Table", "summary_table", "write_report"]
@@ -21,6 +22,7 @@ TABLES = (
     "summary",
     "recovered",
     "second-order",
+    "task-*",
     "text-seen",
     "cost",
 )
@@ -83,6 +85,7 @@ def all_tables(study: Study) -> list[Table]:
         measure_table(study, PERPLEXITY),
         measure_table(study, EARLY_LOSS),
         second_order_table(study),
+        *task_tables(study),
         text_seen(study),
         cost(study),
     ]

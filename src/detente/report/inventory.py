@@ -12,6 +12,7 @@ from typing import Any, get_args
 from detente.errors import RecordError
 from detente.results import RECORD_FILE, LanguageResult, RunRecord, read_record
 from detente.settings.schema import TreatmentName
+from detente.task_results import TaskRecord, read_task_records
 
 PLAN_FILE = "plan.json"
 TREATMENTS: tuple[str, ...] = get_args(TreatmentName)
@@ -51,6 +52,8 @@ class Run:
 
     folder: Path
     record: RunRecord
+    tasks: tuple[TaskRecord, ...] = ()
+    """Fine-tunings: the newest of each task, source and seed."""
 
     @property
     def system(self) -> System:
@@ -168,8 +171,14 @@ def _examine(run_folder: Path, study_folder: Path) -> Run | Gap:
         status = "damaged" if (run_folder / RECORD_FILE).exists() else "not finished"
         # Without the leading folders, so that a study gives the same report wherever it lies.
         return Gap(run_folder.name, status, str(error).replace(f"{study_folder}/", ""))
-    run = Run(run_folder, record)
+    run = Run(run_folder, record, _newest_tasks(run_folder))
     return run if record.status == "success" else _unsuccessful(run)
+
+
+def _newest_tasks(run_folder: Path) -> tuple[TaskRecord, ...]:
+    records = sorted(read_task_records(run_folder), key=lambda record: record.finished)
+    newest = {(record.task, record.source, record.seed): record for record in records}
+    return tuple(newest[key] for key in sorted(newest))
 
 
 def _unsuccessful(run: Run) -> Gap:

@@ -18,6 +18,11 @@ def plain(estimate: Estimate) -> str:
     return _with_interval(estimate, 3)
 
 
+def points(estimate: Estimate) -> str:
+    """Percent with one decimal, as scores of tasks are printed."""
+    return _with_interval(estimate, 1)
+
+
 def signed(estimate: Estimate) -> str:
     """+0.034 with its interval."""
     return _with_interval(estimate, 3, sign="+")

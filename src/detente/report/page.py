@@ -30,6 +30,7 @@ def render(study: Study, tables: Sequence[Table], drawings: Sequence[Drawing]) -
         variants=variant_facts(study),
         second_order=second_order_findings(study),
         tables={table.key: table for table in tables},
+        task_tables=[table for table in tables if table.key.startswith("task-")],
         drawings={kind: [drawing for drawing in drawings if drawing.kind == kind] for kind in _kinds(drawings)},
         runs=[_run_facts(run, shared) for run in _in_order(study)],
         shared_settings=_as_json(shared),

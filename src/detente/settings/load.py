@@ -13,11 +13,14 @@ from pydantic import BaseModel, ValidationError
 
 from detente.errors import ConfigError, DataError, did_you_mean
 from detente.languages import find_language
+from detente.settings.paths import resolve
 from detente.settings.presets import PRESETS
 from detente.settings.schema import LanguageSettings, MetaSettings, StudySettings, TreatmentName
+from detente.settings.task_checks import resolve_task, task_problems
+from detente.settings.tasks import with_task_defaults
 
 MIXTURE_WORDS = ("mono", "pairs", "joint")
-LABELLED = ("languages", "variants")
+LABELLED = ("languages", "variants", "tasks", "data")
 """Groups whose next key is a label of the user's."""
 
 
@@ -32,7 +35,7 @@ def load_study(path: str | Path, overrides: Iterable[str] = ()) -> StudySettings
         ConfigError: the YAML or any setting is wrong; every problem is listed.
     """
     path = Path(path)
-    values = _parse_yaml(_read(path), str(path))
+    values = parse_yaml(read(path), str(path))
     return study_from_mapping(values, overrides, base=path.parent)
 
 
@@ -40,18 +43,21 @@ def study_from_mapping(
     values: Mapping[str, Any], overrides: Iterable[str] = (), *, base: Path | None = None
 ) -> StudySettings:
     """As `load_study`, from a mapping; `base` is the folder of relative paths."""
-    given = merged = _overlay(dict(values), _nested(overrides))
+    given = merged = overlay(dict(values), nested(overrides))
     preset = merged.get("preset", "mini")
     if isinstance(preset, str) and preset in PRESETS:
-        merged = _overlay(PRESETS[preset], merged)
+        merged = overlay(PRESETS[preset], merged)
+    if isinstance(merged.get("tasks"), Mapping):
+        merged["tasks"] = with_task_defaults(merged["tasks"], are_small=preset != "paper")
     try:
         study = StudySettings.model_validate(merged)
     except ValidationError as error:
-        raise ConfigError(*_explain(error)) from None
+        raise ConfigError(*explain(error)) from None
     problems = [
         *_language_problems(study),
         *_mixture_problems(study),
         *_variant_problems(study),
+        *(problem for name, task in study.tasks.items() for problem in task_problems(name, task, study.languages)),
         *_repeated(study),
         *_budget_problems(study, merged),
         *_ignored(study, given),
@@ -61,7 +67,8 @@ def study_from_mapping(
     return _resolve_paths(study, base or Path())
 
 
-def _read(path: Path) -> str:
+def read(path: Path) -> str:
+    """The text of a study file."""
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -72,7 +79,8 @@ def _read(path: Path) -> str:
         raise DataError(f"{path} is not UTF-8 (byte {error.start}). Save it as UTF-8.") from None
 
 
-def _parse_yaml(text: str, where: str) -> dict[str, Any]:
+def parse_yaml(text: str, where: str) -> dict[str, Any]:
+    """Settings by name."""
     try:
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -82,8 +90,9 @@ def _parse_yaml(text: str, where: str) -> dict[str, Any]:
     return values
 
 
-def _nested(overrides: Iterable[str]) -> dict[str, Any]:
-    nested: dict[str, Any] = {}
+def nested(overrides: Iterable[str]) -> dict[str, Any]:
+    """Dotted settings as a tree."""
+    tree: dict[str, Any] = {}
     for override in overrides:
         name, equals, value = override.partition("=")
         if not equals or not name:
@@ -92,8 +101,8 @@ def _nested(overrides: Iterable[str]) -> dict[str, Any]:
         leaf: dict[str, Any] = {parts[-1]: _parse_value(override, value)}
         for part in reversed(parts[:-1]):
             leaf = {part: leaf}
-        nested = _overlay(nested, leaf)
-    return nested
+        tree = overlay(tree, leaf)
+    return tree
 
 
 def _parse_value(override: str, value: str) -> Any:
@@ -103,15 +112,17 @@ def _parse_value(override: str, value: str) -> Any:
         raise ConfigError(f"--set {override}: the value is not valid YAML.") from None
 
 
-def _overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+def overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Both trees; where they differ, what is above."""
     merged = dict(below)
     for key, value in above.items():
         old = merged.get(key)
-        merged[key] = _overlay(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+        merged[key] = overlay(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
     return merged
 
 
-def _explain(error: ValidationError) -> list[str]:
+def explain(error: ValidationError) -> list[str]:
+    """A sentence for each problem that pydantic found."""
     return [_problem(details["loc"], details["msg"], details["type"], details["input"]) for details in error.errors()]
 
 
@@ -143,11 +154,11 @@ def _suggest_setting(location: tuple[int | str, ...]) -> str:
 
 
 def _with_label_wildcard(group: list[str]) -> list[str]:
-    return [group[0], "LABEL", *group[2:]] if len(group) > 1 and group[0] in LABELLED else group
+    return ["LABEL" if before in LABELLED else name for before, name in zip(["", *group], group, strict=False)]
 
 
 def setting_names(model: type[BaseModel], prefix: str = "") -> Iterable[str]:
-    """Dotted names of all settings; a language's label, or a variant's, reads LABEL."""
+    """Dotted names of all settings; a label of the user's reads LABEL."""
     for name, field in model.model_fields.items():
         annotation = field.annotation
         nested = [m for m in (annotation, *get_args(annotation)) if isinstance(m, type) and issubclass(m, BaseModel)]
@@ -263,13 +274,10 @@ def _resolve_paths(study: StudySettings, base: Path) -> StudySettings:
     languages = {label: _resolve_language(language, base) for label, language in study.languages.items()}
     vocabulary = study.vocabulary
     if vocabulary.path is not None:
-        vocabulary = vocabulary.model_copy(update={"path": _resolve(vocabulary.path, base)})
-    return study.model_copy(update={"languages": languages, "vocabulary": vocabulary})
+        vocabulary = vocabulary.model_copy(update={"path": resolve(vocabulary.path, base)})
+    tasks = {name: resolve_task(task, base) for name, task in study.tasks.items()}
+    return study.model_copy(update={"languages": languages, "vocabulary": vocabulary, "tasks": tasks})
 
 
 def _resolve_language(language: LanguageSettings, base: Path) -> LanguageSettings:
-    return language.model_copy(update={"paths": tuple(_resolve(path, base) for path in language.paths)})
-
-
-def _resolve(path: str, base: Path) -> str:
-    return path if path.startswith("hf://") else str((base / Path(path).expanduser()).resolve())
+    return language.model_copy(update={"paths": tuple(resolve(path, base) for path in language.paths)})

@@ -6,8 +6,6 @@ A model is frozen and refuses unknown keys. Derived numbers are methods or prope
 from typing import Annotated, Literal, Self
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
@@ -17,17 +15,14 @@ from pydantic import (
     model_validator,
 )
 
+from detente.settings.base import Settings
+from detente.settings.tasks import TaskSettings
+
 TreatmentName = Literal["none", "ffn", "attention", "adapter", "shared-adapter", "meta-adapter"]
 TextFormat = Literal["auto", "text", "jsonl", "parquet", "conllu", "wikipedia"]
 Preset = Literal["tiny", "mini", "paper"]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Script = Literal["latin", "cyrillic", "greek", "georgian", "armenian", "cherokee"]
-
-
-class Settings(BaseModel):
-    """Base of every settings model: immutable, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class ConstructedSettings(Settings):
@@ -316,9 +311,9 @@ class VariantSettings(Settings):
 
     treatment: TreatmentName
     """The treatment that is varied."""
-    adapter: dict[str, object] = {}
+    adapter: dict[str, object] = Field(default_factory=dict)
     """Settings of `adapter` that differ from the study's."""
-    meta: dict[str, object] = {}
+    meta: dict[str, object] = Field(default_factory=dict)
     """Settings of `meta` that differ from the study's."""
 
 
@@ -337,7 +332,7 @@ class StudySettings(Settings):
     """`mono` (each language alone), `pairs` (every two), `joint` (all), or lists of labels."""
     treatments: tuple[TreatmentName, ...] = Field(("none",), min_length=1)
     """Applied to every mixture of two or more languages; a mono run is always untreated."""
-    variants: dict[str, VariantSettings] = {}
+    variants: dict[str, VariantSettings] = Field(default_factory=dict)
     """Further systems: name -> a treatment with adapter or meta settings of its own, over the study's."""
     seeds: tuple[NonNegativeInt, ...] = Field((1,), min_length=1)
     """One run of everything for each."""
@@ -350,6 +345,8 @@ class StudySettings(Settings):
     meta: MetaSettings = MetaSettings()
     batches: BatchSettings = BatchSettings()
     training: TrainingSettings = TrainingSettings()
+    tasks: dict[str, TaskSettings] = Field(default_factory=dict)
+    """Name -> a downstream task that every run is fine-tuned on: `ner`, `pos`, `qa`, `nli`, or a name with `task`."""
 
     @property
     def needs_meta_split(self) -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from detente.batches import SpecialTokens, TrainBatches
-from detente.pretrain.machine import choose_device
+from detente.machine import choose_device
 from detente.pretrain.optimizer import Updater, build_optimizer
 from detente.pretrain.plain import PlainStep
 from detente.pretrain.run import build_model

@@ -1,30 +1,23 @@
 """Do what is missing of a study: prepare the data, then every run without a good record. A failed run does not stop the rest."""
 
-import multiprocessing
-import signal
-import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-import torch
 import yaml
 
 from detente.errors import ConfigError, DetenteError, Interrupted, ProcessLost, describe
 from detente.prepare import Counter, prepare, vocabulary_name
 from detente.pretrain.data import SAVING, RunData, fingerprint
-from detente.pretrain.machine import choose_device, num_cores
 from detente.pretrain.observers import Progress
 from detente.pretrain.parallel import ALONE, Ranks, joined_ranks
 from detente.pretrain.run import pretrain
 from detente.results import RunRecord, last_step, write_atomic, write_json
 from detente.settings import StudySettings
+from detente.study.engine import LOST, default_workers, in_processes
 from detente.study.estimate import passes
 from detente.study.plan import PlannedRun, mixtures, plan_runs
 
@@ -99,7 +92,13 @@ def run_study(
         if engine == "local":
             does = _one_by_one(jobs, run_progress, ranks)
         else:
-            does = _in_processes(jobs, workers or default_workers(jobs), on_wait or (lambda _: None))
+            does = in_processes(
+                _long_ones_first(jobs),
+                _do,
+                _lost,
+                workers=workers or _default_workers(jobs),
+                on_wait=lambda in_hand: on_wait(_shares_done(in_hand)) if on_wait else None,
+            )
         outcomes = []
         for outcome in does:
             outcomes.append(outcome)
@@ -204,35 +203,12 @@ def _do(job: Job, progress: Progress | None = None, ranks: Ranks = ALONE) -> Out
         return Outcome(job.run, None, describe(error))
 
 
-def default_workers(jobs: list[Job]) -> int:
-    """A worker a core that this process may use; one where they would share a GPU."""
-    if not jobs or choose_device(jobs[0].run.settings.training.device).type == "cuda":
-        return 1
-    return min(num_cores(), len(jobs))
+def _lost(job: Job) -> Outcome:
+    return Outcome(job.run, None, LOST)
 
 
-def _in_processes(jobs: list[Job], workers: int, on_wait: Callable[[dict[str, float]], None]) -> Iterator[Outcome]:
-    """Fresh processes, not forks: threads of torch and tokenizers do not survive a fork."""
-    threads = max(1, num_cores() // workers)
-    context = multiprocessing.get_context("spawn")
-    stop = context.Event()
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(threads, stop))
-    try:
-        with _terminated_as_interrupted():
-            waiting = {pool.submit(_do_unless_stopped, job): job for job in _long_ones_first(jobs)}
-            while waiting:
-                ended, _ = wait(waiting, timeout=1, return_when=FIRST_COMPLETED)
-                yield from [_outcome(future, waiting.pop(future)) for future in ended]
-                on_wait(_shares_done(waiting.values()))
-    except (Interrupted, KeyboardInterrupt) as reason:
-        # The pool has handed out a run more than it has workers; those must not begin.
-        stop.set()
-        for worker in multiprocessing.active_children():
-            worker.terminate()
-        number = reason.signal_number if isinstance(reason, Interrupted) else signal.SIGINT
-        raise Interrupted(None, number) from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+def _default_workers(jobs: list[Job]) -> int:
+    return default_workers(len(jobs), jobs[0].run.settings.training.device) if jobs else 1
 
 
 def _long_ones_first(jobs: list[Job]) -> list[Job]:
@@ -246,45 +222,3 @@ def _shares_done(jobs: Iterable[Job]) -> dict[str, float]:
     """Of the runs that have begun, by their metrics."""
     steps = [(job.run, last_step(job.folder)) for job in jobs]
     return {run.name: step / run.settings.training.steps for run, step in steps if step}
-
-
-def _outcome(future: "Future[Outcome]", job: Job) -> Outcome:
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        return Outcome(job.run, None, "a process of the study died, of too little memory perhaps. Use fewer --workers.")
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM becomes `Interrupted`, as Ctrl-C becomes KeyboardInterrupt; in the main thread, the only one that gets signals."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, _raise_interrupted)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _raise_interrupted(number: int, frame: object) -> None:  # noqa: ARG001 - a signal handler
-    raise Interrupted(None, number)
-
-
-_stop: Any = None
-"""In a worker: set when the study is to end."""
-
-
-def _start_worker(threads: int, stop: Any) -> None:
-    """Between runs a worker outlives the terminal's Ctrl-C, and ends when it is told to by its parent."""
-    global _stop  # noqa: PLW0603 - a worker's initializer has no other place
-    _stop = stop
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(threads)
-
-
-def _do_unless_stopped(job: Job) -> Outcome:
-    if _stop.is_set():
-        raise Interrupted(None, signal.SIGTERM)
-    return _do(job)

@@ -1,9 +1,6 @@
 """What the four tasks ask: a labelled example of each, whatever file it came from."""
 
 from dataclasses import dataclass
-from typing import Literal
-
-TaskName = Literal["ner", "pos", "qa", "nli"]
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import platform
 import re
 import resource
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -56,9 +57,9 @@ def machine(device: torch.device) -> dict[str, str]:
     return {"system": platform.system(), "device": name, "threads": str(torch.get_num_threads())}
 
 
-def versions() -> dict[str, str]:
+def versions(more: Sequence[str] = ()) -> dict[str, str]:
     """Of the packages that decide a result."""
-    return {package: version(package) for package in PACKAGES}
+    return {package: version(package) for package in (*PACKAGES, *more)}
 
 
 def num_cores() -> int:

@@ -1,0 +1,120 @@
+"""A table for each downstream task: systems x languages x {within, zero-shot, oracle}, as the source's tables 2, 3, 6 and 7.
+
+An average stands only where every cell of its group does.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from statistics import fmean
+from typing import NamedTuple
+
+from detente.report import numbers
+from detente.report.inventory import Run, Study, System
+from detente.report.statistics import estimate
+from detente.report.tables import Cell, Column, Line, Row, Table, lines_of
+from detente.task_results import LanguageScore, TaskRecord
+
+METRICS = {"ner": "entity F1", "pos": "F1, which is accuracy", "qa": "word F1", "nli": "accuracy"}
+CAPTION = (
+    "Test examples, percent; mean over pretraining seeds and 95 % interval, those of fine-tuning averaged first. Within: fine-tuned on "
+    "the language itself. Zero-shot: fine-tuned on another language only, through the target's own language-specific parameters; the "
+    "checkpoint was chosen by the source's validation examples. Oracle: chosen by the target's, which a zero-shot setting does "
+    "not have."
+)
+
+
+class Group(NamedTuple):
+    """Columns side by side: one kind of transfer from one source, or within each language."""
+
+    title: str
+    setting: str
+    source: str | None
+    """None: each language is its own."""
+    languages: tuple[str, ...]
+
+
+def task_tables(study: Study) -> Iterator[Table]:
+    """In the order of the tasks' names."""
+    for task in sorted({record.task for run in study.runs for record in run.tasks}):
+        yield task_table(study, task)
+
+
+def task_table(study: Study, task: str) -> Table:
+    """One task."""
+    records = [record for run in study.runs for record in run.tasks if record.task == task]
+    groups = list(_groups(study, records))
+    columns = [Column(title, group.title) for group in groups for title in _titles(group)]
+    rows = [_row(study, task, line, groups) for line in lines_of(study)]
+    caption = f"{METRICS[records[0].kind][0].upper()}{METRICS[records[0].kind][1:]}. {CAPTION}"
+    title = f"Task {task}" if task == records[0].kind else f"Task {task} ({records[0].kind})"
+    return Table(
+        f"task-{task}", title, caption, "mixture", (*columns, Column("seeds")), tuple(rows), tuple(_notes(records))
+    )
+
+
+def _groups(study: Study, records: list[TaskRecord]) -> Iterator[Group]:
+    found = {(score.setting, record.source, score.language) for record in records for score in record.scores}
+    within = tuple(language for language in study.languages if ("within", language, language) in found)
+    if within:
+        yield Group("within", "within", None, within)
+    for setting in ("zero-shot", "oracle"):
+        for source in study.languages:
+            targets = tuple(language for language in study.languages if (setting, source, language) in found)
+            if targets:
+                yield Group(f"{setting} from {source}", setting, source, targets)
+
+
+def _titles(group: Group) -> tuple[str, ...]:
+    return (*group.languages, "average") if len(group.languages) > 1 else group.languages
+
+
+def _row(study: Study, task: str, line: Line, groups: list[Group]) -> Row:
+    cells, counts = [], set[int]()
+    for group in groups:
+        columns = [_by_seed(study, task, line.systems.get(language), group, language) for language in group.languages]
+        cells += [_cell(values) for values in columns]
+        counts |= {len(values) for values in columns if values}
+        if len(columns) > 1:
+            cells.append(_average(columns))
+    seeds = "-".join(map(str, sorted({min(counts), max(counts)}))) if counts else ""
+    return Row(line.group, line.label, (*cells, Cell(seeds)))
+
+
+def _by_seed(study: Study, task: str, system: System | None, group: Group, language: str) -> dict[int, float]:
+    """Pretraining seed -> score, the mean over the fine-tunings' seeds."""
+    if system is None:
+        return {}
+    found = {
+        seed: [score.value for score in _scores(run, task, group, language)]
+        for seed, run in study.by_system.get(system, {}).items()
+    }
+    return {seed: fmean(values) for seed, values in found.items() if values}
+
+
+def _scores(run: Run, task: str, group: Group, language: str) -> Iterator[LanguageScore]:
+    for record in run.tasks:
+        if record.task == task and record.source == (group.source or language):
+            yield from (
+                score for score in record.scores if (score.setting, score.language) == (group.setting, language)
+            )
+
+
+def _cell(values: Mapping[int, float]) -> Cell:
+    if not values:
+        return Cell()
+    found = estimate(list(values.values()))
+    return Cell(numbers.points(found), found)
+
+
+def _average(columns: list[dict[int, float]]) -> Cell:
+    """Over the languages, seed by seed."""
+    if not columns[0] or any(column.keys() != columns[0].keys() for column in columns):
+        return Cell()
+    return _cell({seed: math.fsum(column[seed] for column in columns) / len(columns) for seed in columns[0]})
+
+
+def _notes(records: list[TaskRecord]) -> Iterator[str]:
+    """What all fine-tunings say of their data is said once."""
+    seeds = sorted({record.seed for record in records})
+    yield f"Fine-tuned with the seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}."
+    yield from dict.fromkeys(note for record in records for note in record.notes)

@@ -1,0 +1,223 @@
+"""Fine-tune the runs of a study, or anyone's model, on labelled examples; what has a good record is not done again."""
+
+import hashlib
+import json
+import shutil
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from detente.corpus.files import HUB_PREFIX, find_files
+from detente.errors import DetenteError, Interrupted, RecordError, describe
+from detente.machine import choose_device, machine, versions
+from detente.prepare import Counter
+from detente.results import now, read_record, write_atomic
+from detente.settings import StudySettings
+from detente.study.engine import LOST, default_workers, in_processes
+from detente.study.task_jobs import Target, TaskJob, jobs_of, of_run, sources_of, with_constructed
+from detente.task_results import TASK_RECORD_FILE, TaskRecord, read_task_record, write_task_record
+
+FORMAT = 1
+"""Raised when the same settings no longer give the same result."""
+NOT_DECIDING = {"task", "data", "sources", "seeds"}
+"""Settings that a fine-tuning's result does not hang on, or that its fingerprint has by content."""
+PACKAGES = ("transformers", "accelerate")
+
+
+@dataclass(frozen=True)
+class TaskOutcome:
+    """How a fine-tuning ended; without a record it failed."""
+
+    job: TaskJob
+    record: TaskRecord | None
+    error: str | None = None
+
+
+def fine_tune_study(
+    study: StudySettings,
+    folder: Path,
+    *,
+    engine: str = "local",
+    workers: int | None = None,
+    on_plan: Callable[[int], None] | None = None,
+    progress: Counter | None = None,
+    on_outcome: Callable[[TaskOutcome], None] | None = None,
+) -> list[TaskOutcome]:
+    """Fine-tune every good run of `folder` on every task of `study`.
+
+    Raises:
+        ConfigError: a task has no languages of the runs.
+        Interrupted: a signal came.
+    """
+    jobs = list(_jobs(study, folder))
+    if on_plan is not None:
+        on_plan(len(jobs))
+    outcomes = []
+    for outcome in _do_all(jobs, engine, workers, progress):
+        outcomes.append(outcome)
+        if on_outcome is not None:
+            on_outcome(outcome)
+    return outcomes
+
+
+def fine_tune(job: TaskJob, progress: Counter | None = None) -> TaskRecord:
+    """Do one fine-tuning, or give its record where it has been done.
+
+    Raises:
+        DataError: files or the model cannot be read, or do not fit each other.
+        ConfigError: a setting does not fit the model.
+        TrainingError: every point of the grid diverged.
+    """
+    # transformers takes seconds to import.
+    from detente.tasks.data import read_task
+    from detente.tasks.finetune import FineTuning, Model
+
+    mark = _fingerprint(job)
+    known = _known(job.folder, mark)
+    if known is not None:
+        return known
+    begun = time.monotonic()
+    _forget_other(job.folder, mark)
+    data = read_task(job.kind, job.settings, source=job.source)
+    device = choose_device(job.device)
+    with _checkpoint(job.target) as checkpoint:
+        found = FineTuning(
+            Model(job.target.name, checkpoint),
+            job.kind,
+            data,
+            job.settings,
+            job.source,
+            job.seed,
+            job.folder,
+            use_cpu=device.type == "cpu",
+            progress=progress or (lambda *_: lambda _: None),
+        ).run()
+    record = TaskRecord(
+        task=job.task,
+        kind=job.kind,
+        source=job.source,
+        seed=job.seed,
+        fingerprint=mark,
+        model=job.target.name,
+        mixture=job.target.mixture,
+        system=job.target.system,
+        run_seed=job.target.seed,
+        settings=job.settings.model_dump(mode="json", exclude={"data"}),
+        labels=found.labels,
+        examples=data.counts(),
+        epochs=found.epochs,
+        scores=found.scores,
+        notes=(*data.notes, *found.diverged),
+        cuts=found.cuts,
+        seconds=round(time.monotonic() - begun, 3),
+        finished=now(),
+        versions=versions(PACKAGES),
+        machine=machine(device),
+    )
+    write_task_record(job.folder, record)
+    return record
+
+
+def _jobs(study: StudySettings, folder: Path) -> Iterator[TaskJob]:
+    """Of the runs that the plan asks for and that ended well; a mixture without a task's languages has none."""
+    plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))["runs"]
+    targets = [target for entry in plan for target in _targets(folder / "runs" / entry["folder"])]
+    for task, settings in study.tasks.items():
+        filled = with_constructed(study, folder, task, settings)
+        for target in targets:
+            if sources_of(target, filled):
+                goal = folder / "runs" / Path(target.where).name / "tasks"
+                yield from jobs_of(target, task, filled, goal, device=study.training.device)
+
+
+def _targets(run_folder: Path) -> Iterator[Target]:
+    with suppress(RecordError):
+        if read_record(run_folder).status == "success":
+            yield of_run(run_folder)
+
+
+def _do_all(
+    jobs: Sequence[TaskJob], engine: str, workers: int | None, progress: Counter | None
+) -> Iterator[TaskOutcome]:
+    if engine == "local":
+        yield from (_do(job, progress) for job in jobs)
+    elif jobs:
+        number = workers or default_workers(len(jobs), jobs[0].device)
+        yield from in_processes(jobs, _do, _lost, workers=number, on_wait=lambda _: None)
+
+
+def _do(job: TaskJob, progress: Counter | None = None) -> TaskOutcome:
+    """Whatever goes wrong with one must not end the rest."""
+    try:
+        return TaskOutcome(job, fine_tune(job, progress))
+    except Interrupted:
+        raise
+    except Exception as error:
+        if not isinstance(error, DetenteError):
+            with suppress(OSError):
+                write_atomic(job.folder / "error.txt", traceback.format_exc().encode())
+        return TaskOutcome(job, None, describe(error))
+
+
+def _lost(job: TaskJob) -> TaskOutcome:
+    return TaskOutcome(job, None, LOST)
+
+
+@contextmanager
+def _checkpoint(target: Target) -> Iterator[str]:
+    """What transformers loads: for a run of ours, its newest checkpoint in their format."""
+    if not target.mixture:
+        yield target.where
+        return
+    from detente.export import write_model
+
+    with tempfile.TemporaryDirectory() as folder:
+        write_model(Path(target.where), Path(folder))
+        yield folder
+
+
+def _fingerprint(job: TaskJob) -> str:
+    """Of all that decides the result; files count by their content."""
+    files = {
+        label: {split: [mark for path in paths for mark in _contents(path)] for split, paths in splits}
+        for label, splits in job.settings.data.items()
+    }
+    content = {
+        "format": FORMAT,
+        "model": job.target.mark,
+        "kind": job.kind,
+        "settings": job.settings.model_dump(mode="json", exclude=NOT_DECIDING),
+        "files": files,
+        "source": job.source,
+        "seed": job.seed,
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _contents(path: str) -> Iterator[str]:
+    """Hashes of the files that are meant; the name of a data set of the hub."""
+    if path.startswith(HUB_PREFIX):
+        yield path
+        return
+    for found in find_files(path):
+        with found.open("rb") as file:
+            yield hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _known(folder: Path, mark: str) -> TaskRecord | None:
+    with suppress(RecordError):
+        record = read_task_record(folder / TASK_RECORD_FILE)
+        return record if record.fingerprint == mark else None
+    return None
+
+
+def _forget_other(folder: Path, mark: str) -> None:
+    """Trials of other settings or data must not be taken for these."""
+    note = folder / "fingerprint"
+    if folder.exists() and not (note.exists() and note.read_text(encoding="ascii") == mark):
+        shutil.rmtree(folder)
+    write_atomic(note, mark.encode())

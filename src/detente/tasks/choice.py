@@ -1,0 +1,70 @@
+"""The grid of fine-tunings, and the choice among its epochs."""
+
+import shutil
+from collections.abc import Collection, Iterator, Sequence
+from itertools import product
+from pathlib import Path
+from typing import NamedTuple
+
+from detente.settings.tasks import TaskSettings
+from detente.task_results import Epoch
+
+TRIALS_FILE = "trials.jsonl"
+CHECKPOINTS = "checkpoints"
+
+
+class Point(NamedTuple):
+    """Of the grid."""
+
+    trial: int
+    batch_size: int
+    rates: tuple[float, float]
+    """Of the encoder and of the head."""
+
+
+def grid(settings: TaskSettings) -> list[Point]:
+    """All combinations; where the head has no rates of its own, it follows the encoder's."""
+    rates = [(rate, head) for rate in settings.learning_rates for head in (settings.head_learning_rates or (rate,))]
+    numbered = enumerate(product(settings.batch_sizes, rates), start=1)
+    return [Point(trial, size, pair) for trial, (size, pair) in numbered]
+
+
+def best(epochs: Sequence[Epoch], language: str) -> Epoch:
+    """By the validation examples of `language`; of equals the earliest."""
+    return max(epochs, key=lambda epoch: (epoch.validation[language], -epoch.trial, -epoch.epoch))
+
+
+class Trials:
+    """What a fine-tuning's folder knows of its grid: the epochs that are done, and the checkpoints that may be chosen.
+
+    Lines are added when a point of the grid is done; what an interrupted point left is made again.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def epochs(self) -> list[Epoch]:
+        """Of all points that are done."""
+        return list(self._lines())
+
+    def add(self, epochs: Sequence[Epoch]) -> None:
+        """A point is done."""
+        with (self.folder / TRIALS_FILE).open("a", encoding="utf-8") as file:
+            file.writelines(epoch.model_dump_json() + "\n" for epoch in epochs)
+
+    def checkpoint(self, epoch: Epoch) -> Path:
+        """Where the model stands, if it is the best for some language."""
+        return self.folder / CHECKPOINTS / f"trial{epoch.trial}-epoch{epoch.epoch}"
+
+    def keep_only(self, epochs: Collection[Epoch]) -> None:
+        """Remove the checkpoints of all others."""
+        kept = {self.checkpoint(epoch) for epoch in epochs}
+        for folder in (self.folder / CHECKPOINTS).glob("*"):
+            if folder not in kept:
+                shutil.rmtree(folder)
+
+    def _lines(self) -> Iterator[Epoch]:
+        path = self.folder / TRIALS_FILE
+        if path.exists():
+            for line in path.read_text(encoding="utf-8").splitlines():
+                yield Epoch.model_validate_json(line)

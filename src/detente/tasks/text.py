@@ -1,0 +1,25 @@
+"""The text of a labelled file: decompressed, UTF-8, any line end. Such files are small enough to be read whole."""
+
+from pathlib import Path
+
+from detente.corpus.decompress import open_bytes
+from detente.errors import DataError
+
+
+def read_whole(path: Path) -> str:
+    """All of it, lines ended by `\\n`, a byte order mark dropped.
+
+    Raises:
+        DataError: the file cannot be read, is empty, truncated, corrupt or not UTF-8.
+    """
+    with open_bytes(path) as stream:
+        content = stream.read()
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"{path}, line {line}: byte {error.start} (0x{content[error.start]:02x}) is not UTF-8. "
+            "Convert the file to UTF-8; if it is compressed, end its name in .gz, .bz2, .xz or .zst."
+        ) from None
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")

@@ -16,15 +16,20 @@ from detente.report.comparisons import bits, by_seed
 from detente.report.inventory import Study, read_study
 from detente.report.statistics import estimate, paired_differences, word_for
 from detente.results import RunRecord, write_record
+from detente.task_results import TaskRecord, write_task_record
 
 
 def rebuilt(records: Path, folder: Path) -> Path:
-    """A study folder with these records."""
+    """A study folder with these records, and those of the fine-tunings beside them."""
+    runs = {}
     for line in records.read_text(encoding="utf-8").splitlines():
         record = RunRecord.model_validate_json(line)
-        run = folder / "runs" / f"{record.name}-{record.fingerprint[:8]}"
-        run.mkdir(parents=True)
-        write_record(run, record)
+        runs[record.name] = folder / "runs" / f"{record.name}-{record.fingerprint[:8]}"
+        write_record(runs[record.name], record)
+    tasks = records.with_name("tasks.jsonl")
+    for line in tasks.read_text(encoding="utf-8").splitlines() if tasks.exists() else ():
+        task = TaskRecord.model_validate_json(line)
+        write_task_record(runs[task.model] / "tasks" / task.task / f"{task.source}_seed{task.seed}", task)
     return folder
 
 

@@ -1,7 +1,7 @@
 """Keep what stands behind a page of results: `python docs/record_results.py STUDY_FOLDER NAME`.
 
-Writes `docs/results/NAME/records.jsonl`, the records that the study's report is made from, one a line, and the figures that the
-page shows. A test makes the page's tables again from the records, and compares.
+Writes `docs/results/NAME/records.jsonl`, the records that the study's report is made from, one a line, `tasks.jsonl` with those of its
+fine-tunings, and the figures that the page shows. A test makes the page's tables again from the records, and compares.
 """
 
 import json
@@ -12,6 +12,7 @@ from pathlib import Path
 from detente.report import write_report
 from detente.report.inventory import read_study
 from detente.results import RECORD_FILE, RunRecord, read_record
+from detente.task_results import TaskRecord
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -22,6 +23,9 @@ def record(study_folder: Path, name: str, results: Path = RESULTS) -> None:
     goal.mkdir(parents=True, exist_ok=True)
     lines = [json.dumps(each.model_dump(mode="json"), ensure_ascii=False) for each in reported(study_folder)]
     (goal / "records.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    tasks = [json.dumps(task.model_dump(mode="json"), ensure_ascii=False) for task in fine_tunings(study_folder)]
+    if tasks:
+        (goal / "tasks.jsonl").write_text("\n".join(tasks) + "\n", encoding="utf-8")
     write_report(study_folder)
     for figure in (*study_folder.glob("figures/interference-*.png"), *study_folder.glob("figures/validation-*.png")):
         shutil.copy(figure, goal / figure.name.replace("+", "-"))
@@ -32,6 +36,11 @@ def reported(study_folder: Path) -> list[RunRecord]:
     left_out = {gap.name for gap in read_study(study_folder).gaps if not gap.is_expected}
     paths = sorted(study_folder.glob(f"runs/*/{RECORD_FILE}"))
     return [read_record(path.parent) for path in paths if path.parent.name not in left_out]
+
+
+def fine_tunings(study_folder: Path) -> list[TaskRecord]:
+    """Of the runs that are reported."""
+    return [task for run in read_study(study_folder).runs for task in run.tasks]
 
 
 if __name__ == "__main__":

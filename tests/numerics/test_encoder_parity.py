@@ -1,4 +1,4 @@
-"""The `xlm` encoder against Hugging Face's XLM with copied weights, and position-sparse against full computation."""
+"""The `xlm` encoder against Hugging Face's XLM with copied weights; position-sparse against full computation, padded against alone."""
 
 import pytest
 import torch
@@ -88,6 +88,74 @@ def test_logits_equal_xlm(dtype: torch.dtype, language: int, monkeypatch: pytest
     actual = encoder(tokens, language)
     assert expected.std() > 0.1
     assert (actual - expected).abs().max() < TOLERANCE[dtype] * expected.abs().max().clamp(min=1)
+
+
+def lengths_mask(lengths: tuple[int, ...]) -> torch.Tensor:
+    """1 where a token is real."""
+    return (torch.arange(LENGTH) < torch.tensor(lengths).unsqueeze(1)).long()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_logits_of_padded_rows_equal_xlm(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.Tensor, "float", lambda tensor: tensor)
+    reference = xlm_reference(dtype)
+    encoder = Encoder(SHAPE, VOCABULARY, block_length=LENGTH, num_languages=LANGUAGES).to(dtype).eval()
+    copy_weights(reference, encoder)
+    tokens = torch.randint(4, VOCABULARY, (4, LENGTH), generator=torch.Generator().manual_seed(1))
+    mask = lengths_mask((LENGTH, 17, 5, 1))
+    expected = reference(tokens, attention_mask=mask, langs=torch.full_like(tokens, 2)).logits[mask.bool()]
+    actual = encoder(tokens, 2, mask=mask)[mask.bool()]
+    assert (actual - expected).abs().max() < TOLERANCE[dtype] * expected.abs().max().clamp(min=1)
+
+
+@pytest.mark.parametrize("variant", ["xlm", "modern"])
+def test_real_tokens_do_not_see_padding(variant: str) -> None:
+    """Of each row: the same states and gradients alone, behind any padding, and at positions asked for."""
+    settings = EncoderSettings(variant=variant, layers=3, width=32, heads=4, feed_forward_width=48)
+    encoder = Encoder(settings, VOCABULARY, block_length=LENGTH, seed=4).double().eval()
+    random = torch.Generator().manual_seed(6)
+    tokens = torch.randint(VOCABULARY, (4, LENGTH), generator=random)
+    lengths = (LENGTH, 17, 5, 1)
+    mask = lengths_mask(lengths)
+    other_padding = torch.where(mask.bool(), tokens, torch.randint(VOCABULARY, tokens.shape, generator=random))
+    assert (other_padding != tokens).any()
+    positions = torch.stack([torch.randint(length, (3,), generator=random) for length in lengths])
+
+    padded, again = encoder.hidden_states(tokens, 0, mask), encoder.hidden_states(other_padding, 0, mask.bool())
+    sparse = encoder.encode(tokens, 0, positions, mask)
+    for row, length in enumerate(lengths):
+        alone = tokens[row : row + 1, :length]
+        for state, other, expected in zip(padded, again, encoder.hidden_states(alone), strict=True):
+            torch.testing.assert_close(state[row, :length], expected[0], rtol=0, atol=1e-12)
+            torch.testing.assert_close(other[row, :length], expected[0], rtol=0, atol=1e-12)
+        at_positions = encoder.encode(alone, 0, positions[row : row + 1])
+        torch.testing.assert_close(sparse[row], at_positions[0], rtol=0, atol=1e-12)
+
+    parameters = [p for name, p in encoder.named_parameters() if name != "output_bias"]
+    rows = [encoder.encode(tokens[row : row + 1, :length]).sum() for row, length in enumerate(lengths)]
+    expected = torch.autograd.grad(torch.stack(rows).square().sum(), parameters)
+    sums = (encoder.encode(tokens, mask=mask) * mask.unsqueeze(-1)).sum((1, 2))
+    actual = torch.autograd.grad(sums.square().sum(), parameters)
+    torch.testing.assert_close(actual, expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("variant", ["xlm", "modern"])
+def test_a_mask_without_padding_changes_nothing_and_none_is_no_mask(
+    variant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = EncoderSettings(variant=variant, layers=2, width=32, heads=4, feed_forward_width=48)
+    encoder = Encoder(settings, VOCABULARY, block_length=LENGTH).double().eval()
+    tokens = torch.randint(VOCABULARY, (3, LENGTH), generator=torch.Generator().manual_seed(2))
+    masked = encoder(tokens, mask=torch.ones_like(tokens))
+    attend, masks = torch.nn.functional.scaled_dot_product_attention, []
+
+    def watched(*arguments: torch.Tensor, attn_mask: object, **values: float) -> torch.Tensor:
+        masks.append(attn_mask)
+        return attend(*arguments, **values)
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", watched)
+    torch.testing.assert_close(encoder(tokens), masked, rtol=0, atol=1e-12)
+    assert masks == [None, None], "the fused kernels without a mask are the fast ones"
 
 
 @pytest.mark.parametrize("variant", ["xlm", "modern"])

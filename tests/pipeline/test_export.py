@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -98,7 +99,9 @@ def test_plain_xlm_is_loaded_without_detente(folder: Path, detente: Run, tmp_pat
     assert loads(tmp_path / "model", expected, imports, XLM) == "the same XLMWithLMHeadModel XLMConfig"
 
 
-def test_the_folder_holds_a_card_and_what_it_says(folder: Path, detente: Run, tmp_path: Path) -> None:
+def test_the_folder_holds_a_card_and_what_it_says(
+    folder: Path, detente: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = run_of(folder, "adapter")
     assert detente("export", run, tmp_path / "model")[0] == 0
     assert {path.name for path in (tmp_path / "model").iterdir()} == {
@@ -119,8 +122,11 @@ def test_the_folder_holds_a_card_and_what_it_says(folder: Path, detente: Run, tm
     for words in ("16 of 16 steps, 1,024 tokens", "treatment `adapter`", 'from_pretrained("model")', "(0 te, 1 en)"):
         assert words in card
     assert "not finished" not in card
-    config = json.loads((tmp_path / "model" / "config.json").read_text(encoding="utf-8"))
-    assert config["default_language"] is None
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    shown: dict = {}
+    exec(compile(code, "README.md", "exec"), shown)
+    assert shown["model"].config.default_language is None, "a guess would be silent"
 
 
 def test_again_replaces_and_other_folders_are_refused(folder: Path, detente: Run, tmp_path: Path) -> None:
@@ -180,7 +186,10 @@ def test_what_cannot_be_exported_is_said_in_a_line(
         assert (code, words in errors, len(errors.splitlines())) == (2, True, 1), errors
     monkeypatch.setitem(sys.modules, "transformers", None)
     code, _, errors = detente("export", run_of(folder, "adapter"), tmp_path / "model")
-    assert (code, errors.splitlines()) == (2, ["detente: a model folder is written by transformers: pip install 'detente[tasks]'"])
+    assert (code, errors.splitlines()) == (
+        2,
+        ["detente: a model folder is written by transformers: pip install 'detente[tasks]'"],
+    )
     assert not (tmp_path / "model").exists()
 
 

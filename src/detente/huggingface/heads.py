@@ -3,6 +3,7 @@
 All are called as `DetenteModel` is, and give `hidden_states` as it does.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers.modeling_outputs import (
@@ -49,7 +50,7 @@ class DetenteForMaskedLM(DetentePreTrainedModel):
         )
         encoder = self.detente.encoder
         logits = F.linear(body.last_hidden_state, encoder.token_embedding.weight, encoder.output_bias)
-        loss = None if labels is None else self.loss_function(logits, labels, vocab_size=self.config.vocab_size)
+        loss = None if labels is None else _cross_entropy(logits, labels)
         return self._packed(MaskedLMOutput(loss=loss, logits=logits, hidden_states=body.hidden_states), return_dict)
 
 
@@ -90,7 +91,7 @@ class DetenteForTokenClassification(_Classifier):
             return_dict=True,
         )
         logits = self.classifier(self.dropout(body.last_hidden_state))
-        loss = None if labels is None else self.loss_function(logits, labels, config=self.config)
+        loss = None if labels is None else _cross_entropy(logits, labels)
         output = TokenClassifierOutput(loss=loss, logits=logits, hidden_states=body.hidden_states)
         return self._packed(output, return_dict)
 
@@ -164,6 +165,12 @@ class DetenteForQuestionAnswering(DetentePreTrainedModel):
             loss=loss, start_logits=start, end_logits=end, hidden_states=body.hidden_states
         )
         return self._packed(output, return_dict)
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean over the tokens whose label is not -100, in float32 at least."""
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return F.cross_entropy(logits.flatten(0, 1), labels.flatten())
 
 
 def register() -> None:

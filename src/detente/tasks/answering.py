@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from detente.tasks.examples import Question
+from detente.tasks.examples import Answer, Question
 from detente.tasks.features import Encoded, Feature, Frame, inputs
 
 CANDIDATES = 20
@@ -44,7 +44,7 @@ class Answering:
             [example.context for example in examples],
             truncation="only_second",
             max_length=frame.max_length,
-            stride=min(frame.stride, frame.max_length // 4),
+            stride=_stride(frame),
             return_overflowing_tokens=True,
             return_offsets_mapping=True,
             verbose=False,
@@ -74,8 +74,14 @@ class Answering:
         best: dict[int, tuple[float, int, int]] = {}
         for window, starts, ends in zip(encoded.places, *outputs, strict=True):
             for span in _spans(window, starts, ends, frame.max_answer_length):
-                best[window.question] = max(span, best.get(window.question, span))
+                best[window.question] = max(best.get(window.question, span), span, key=_rank)
         return [_row(example, best.get(number)) for number, example in enumerate(examples)]
+
+
+def _rank(span: tuple[float, int, int]) -> tuple[float, int, int]:
+    """By the score; of equals the first and shortest."""
+    score, start, end = span
+    return score, -start, -end
 
 
 def _row(example: Question, span: tuple[float, int, int] | None) -> dict[str, Any]:
@@ -83,7 +89,8 @@ def _row(example: Question, span: tuple[float, int, int] | None) -> dict[str, An
     return {
         "id": example.key,
         "gold": [answer.text for answer in example.answers],
-        "predicted": example.context[start:end],
+        # Tokens may take along the blank before them.
+        "predicted": example.context[start:end].strip(),
         "score": score,
     }
 
@@ -116,7 +123,7 @@ def _target(example: Question, window: Window) -> Feature:
     """Positions of the first answer's first and last token, or of the first token where the window does not hold it all."""
     if not example.answers:
         return {"start_positions": 0, "end_positions": 0}
-    begin, finish = example.answers[0].start, example.answers[0].start + len(example.answers[0].text)
+    begin, finish = _bounds(example.answers[0])
     touched = [
         number
         for number, place in enumerate(window.offsets)
@@ -125,6 +132,12 @@ def _target(example: Question, window: Window) -> Feature:
     first, last = (touched[0], touched[-1]) if touched else (0, 0)
     held = touched and _begins_by(window, begin) and _ends_after(window, finish)
     return {"start_positions": first, "end_positions": last} if held else {"start_positions": 0, "end_positions": 0}
+
+
+def _bounds(answer: Answer) -> tuple[int, int]:
+    """In characters, without the blanks around it: no token need hold those."""
+    blanks = len(answer.text) - len(answer.text.lstrip())
+    return answer.start + blanks, answer.start + len(answer.text.rstrip())
 
 
 def _begins_by(window: Window, character: int) -> bool:
@@ -139,5 +152,17 @@ def _short_questions(questions: list[str], frame: Frame) -> tuple[list[str], int
     """Cut to half a sequence, and how many were."""
     offsets = frame.tokenizer(questions, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
     room = frame.max_length // 2
-    ends = [places[room - 1][1] if len(places) > room else None for places in offsets["offset_mapping"]]
+    ends = [_last_end(places, room) if len(places) > room else None for places in offsets["offset_mapping"]]
     return [question[:end] for question, end in zip(questions, ends, strict=True)], sum(e is not None for e in ends)
+
+
+def _last_end(places: list[tuple[int, int]], room: int) -> int:
+    """Where `room` tokens end, or fewer: tokens of bytes can share a character, and it is not cut."""
+    ends = (places[number - 1][1] for number in range(1, room + 1) if places[number][0] >= places[number - 1][1])
+    return max(ends, default=0)
+
+
+def _stride(frame: Frame) -> int:
+    """Less than the longest question leaves of a sequence."""
+    left = frame.max_length - frame.max_length // 2 - frame.tokenizer.num_special_tokens_to_add(pair=True)
+    return min(frame.stride, frame.max_length // 4, left - 1)

@@ -6,6 +6,7 @@ from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
+from detente.results import write_atomic
 from detente.settings.tasks import TaskSettings
 from detente.task_results import Epoch
 
@@ -34,6 +35,11 @@ def best(epochs: Sequence[Epoch], language: str) -> Epoch:
     return max(epochs, key=lambda epoch: (epoch.validation[language], -epoch.trial, -epoch.epoch))
 
 
+def chosen(epochs: Sequence[Epoch]) -> list[Epoch]:
+    """Those that are the best by the validation examples of some language."""
+    return [best(epochs, language) for language in (epochs[0].validation if epochs else ())]
+
+
 class Trials:
     """What a fine-tuning's folder knows of its grid: the epochs that are done, and the checkpoints that may be chosen.
 
@@ -48,9 +54,9 @@ class Trials:
         return list(self._lines())
 
     def add(self, epochs: Sequence[Epoch]) -> None:
-        """A point is done."""
-        with (self.folder / TRIALS_FILE).open("a", encoding="utf-8") as file:
-            file.writelines(epoch.model_dump_json() + "\n" for epoch in epochs)
+        """A point is done: all of its epochs are written down, or none."""
+        lines = [epoch.model_dump_json() + "\n" for epoch in (*self.epochs(), *epochs)]
+        write_atomic(self.folder / TRIALS_FILE, "".join(lines).encode())
 
     def checkpoint(self, epoch: Epoch) -> Path:
         """Where the model stands, if it is the best for some language."""

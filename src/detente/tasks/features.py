@@ -1,7 +1,7 @@
 """What a model is given: sequences of token ids with their labels, and how they are padded into batches."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -11,6 +11,8 @@ from torch.utils.data import Dataset
 IGNORED = -100
 """A label that no loss counts."""
 
+PER_TOKEN = "langs"
+"""XLM's name for the language, a number for the row that the model takes at every token."""
 Feature = dict[str, Any]
 """Name of a model's argument -> ids, one a token, or one number for the row."""
 
@@ -59,6 +61,16 @@ class Encoded:
     places: list[Any]
     notes: tuple[str, ...] = ()
 
+    def labelled(self) -> "Encoded":
+        """To train on, without what has no label at all: a batch of nothing else has no loss."""
+        kept = [pair for pair in zip(self.features, self.places, strict=True) if _has_label(pair[0])]
+        return replace(self, features=[feature for feature, _ in kept], places=[place for _, place in kept])
+
+
+def _has_label(feature: Feature) -> bool:
+    labels = feature.get("labels")
+    return not isinstance(labels, list) or any(label != IGNORED for label in labels)
+
 
 class Features(Dataset[Feature]):
     """Features of one language; `extra` goes into each (the language, say)."""
@@ -89,7 +101,10 @@ class Collator:
     def __call__(self, features: Sequence[Feature]) -> dict[str, Tensor]:
         """Lists of ids are padded, numbers stacked."""
         longest = max(len(feature["input_ids"]) for feature in features)
-        return {name: self._column(name, [f[name] for f in features], longest) for name in features[0]}
+        batch = {name: self._column(name, [f[name] for f in features], longest) for name in features[0]}
+        if PER_TOKEN in batch:
+            batch[PER_TOKEN] = batch[PER_TOKEN][:, None].expand(-1, longest).contiguous()
+        return batch
 
     def _column(self, name: str, values: list[Any], longest: int) -> Tensor:
         if isinstance(values[0], int):

@@ -18,7 +18,7 @@ from detente.errors import DataError, TrainingError
 from detente.seeds import derive_seed
 from detente.settings.tasks import TaskName, TaskSettings
 from detente.task_results import Epoch, LanguageScore, Setting
-from detente.tasks.choice import Point, Trials, best, grid
+from detente.tasks.choice import Point, Trials, best, chosen, grid
 from detente.tasks.data import TaskData
 from detente.tasks.features import Encoded, Features, Frame
 from detente.tasks.kinds import KINDS
@@ -136,7 +136,8 @@ class FineTuning:
         return KINDS[self.kind].encode(self.data.examples(language, split), self._frame, self._labels)
 
     def _features(self, language: str, split: str) -> Features:
-        return Features(self._encoded[language, split], language_feature(self._config, language))
+        encoded = self._encoded[language, split]
+        return Features(encoded.labelled() if split == "train" else encoded, language_feature(self._config, language))
 
     def _cuts(self) -> Iterator[str]:
         for (language, split), encoded in self._encoded.items():
@@ -148,12 +149,13 @@ class FineTuning:
         for point in grid(self.settings):
             if point.trial not in done:
                 try:
-                    self._train(point)
+                    self._trials.add(self._train(point))
                 except TrainingError as error:
                     diverged.append(str(error))
+                self._trials.keep_only(chosen(self._trials.epochs()))
         return diverged
 
-    def _train(self, point: Point) -> None:
+    def _train(self, point: Point) -> list[Epoch]:
         loaded = load_model(self.model.checkpoint, KINDS[self.kind].model_class, self._labels, seed=self.seed)
         if self.settings.specific == "frozen":
             freeze_specific(loaded.model)
@@ -161,14 +163,15 @@ class FineTuning:
 
         def after_epoch(number: int, loss: float) -> None:
             done.append(self._validated(tuner, point, number, loss))
-            chosen = {language: best([*before, *done], language) for language in done[-1].validation}
-            if done[-1] in chosen.values():
+            leading = chosen([*before, *done])
+            if done[-1] in leading:
                 loaded.model.save_pretrained(self._trials.checkpoint(done[-1]))
-            self._trials.keep_only(chosen.values())
+            # Those that led before stay until this point is done: it may yet diverge.
+            self._trials.keep_only([*chosen(before), *leading])
 
         tuner = self._tuner(loaded, point, after_epoch)
         tuner.train()
-        self._trials.add(done)
+        return done
 
     def _tuner(
         self, loaded: Loaded, point: Point, after_epoch: Callable[[int, float], None] | None = None

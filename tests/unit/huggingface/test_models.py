@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 import torch
@@ -19,8 +20,9 @@ from transformers import (
 from detente.errors import ConfigError
 from detente.huggingface import DetenteConfig, DetenteForMaskedLM, to_huggingface
 from detente.huggingface.conversion import fits_xlm, to_xlm
-from detente.settings import EncoderSettings
-from detente.treatment import TREATMENTS
+from detente.settings import EncoderSettings, RunSettings
+from detente.treatment import TREATMENTS, TreatedEncoder
+from detente.vocabulary import Vocabulary
 
 VOCABULARY, LENGTH = 420, 12
 TOLERANCE = 1e-6
@@ -28,16 +30,22 @@ EVERY = [(treatment, variant) for treatment in TREATMENTS for variant in ("xlm",
 HEADS = [AutoModelForTokenClassification, AutoModelForSequenceClassification, AutoModelForQuestionAnswering]
 
 
+class Run(Protocol):
+    """What `make_run` gives."""
+
+    settings: RunSettings
+    treated: TreatedEncoder
+
+
 def tokens(rows: int = 4, length: int = LENGTH) -> Tensor:
     return torch.randint(5, VOCABULARY, (rows, length), generator=torch.Generator().manual_seed(0))
 
 
 @pytest.fixture
-def save(make_run: Callable, vocabulary: object, tmp_path: Path) -> Callable[..., Path]:
+def save(vocabulary: Vocabulary, tmp_path: Path) -> Callable[[Run], Path]:
     """Writes the model of a run and gives the folder."""
 
-    def write(*arguments: object, **encoder: object) -> Path:
-        run = make_run(*arguments, **encoder)
+    def write(run: Run) -> Path:
         to_huggingface(run.settings, run.treated, vocabulary).save_pretrained(tmp_path / "model")
         return tmp_path / "model"
 
@@ -45,7 +53,7 @@ def save(make_run: Callable, vocabulary: object, tmp_path: Path) -> Callable[...
 
 
 @pytest.fixture
-def model(make_run: Callable, vocabulary: object) -> DetenteForMaskedLM:
+def model(make_run: Callable, vocabulary: Vocabulary) -> DetenteForMaskedLM:
     run = make_run("adapter", "modern")
     return to_huggingface(run.settings, run.treated, vocabulary).eval()
 
@@ -53,11 +61,10 @@ def model(make_run: Callable, vocabulary: object) -> DetenteForMaskedLM:
 @pytest.mark.parametrize("embeds_language", [False, True])
 @pytest.mark.parametrize(("treatment", "variant"), EVERY)
 def test_logits_are_the_runs(
-    treatment: str, variant: str, embeds_language: bool, make_run: Callable, vocabulary: object, tmp_path: Path
+    treatment: str, variant: str, embeds_language: bool, make_run: Callable, save: Callable
 ) -> None:
     run = make_run(treatment, variant, language_embedding=embeds_language)
-    to_huggingface(run.settings, run.treated, vocabulary).save_pretrained(tmp_path)
-    model, info = AutoModelForMaskedLM.from_pretrained(tmp_path, output_loading_info=True)
+    model, info = AutoModelForMaskedLM.from_pretrained(save(run), output_loading_info=True)
     assert not any(info.values())
     for index, language in enumerate(run.settings.mixture):
         expected = run.treated.logits(language, tokens())
@@ -68,7 +75,7 @@ def test_logits_are_the_runs(
 
 @pytest.mark.parametrize(("treatment", "variant"), EVERY)
 def test_rows_of_several_languages_stand_in_one_batch(
-    treatment: str, variant: str, make_run: Callable, vocabulary: object
+    treatment: str, variant: str, make_run: Callable, vocabulary: Vocabulary
 ) -> None:
     run = make_run(treatment, variant, language_embedding=True)
     model = to_huggingface(run.settings, run.treated, vocabulary).eval()
@@ -77,9 +84,7 @@ def test_rows_of_several_languages_stand_in_one_batch(
     found = model(tokens(), mask, ids, output_hidden_states=True)
     for row in range(4):
         length = int(mask[row].sum())
-        alone = model(
-            tokens()[row : row + 1, :length], language_ids=ids[row : row + 1], output_hidden_states=True
-        )
+        alone = model(tokens()[row : row + 1, :length], language_ids=ids[row : row + 1], output_hidden_states=True)
         torch.testing.assert_close(found.logits[row, :length], alone.logits[0], rtol=0, atol=2e-6)
         for together, single in zip(found.hidden_states, alone.hidden_states, strict=True):
             torch.testing.assert_close(together[row, :length], single[0], rtol=0, atol=2e-6)
@@ -96,7 +101,7 @@ def test_a_batch_leaves_other_languages_without_gradient(model: DetenteForMasked
 
 @pytest.mark.parametrize(("treatment", "variant"), EVERY)
 def test_no_parameter_is_missing_or_there_twice(
-    treatment: str, variant: str, make_run: Callable, vocabulary: object
+    treatment: str, variant: str, make_run: Callable, vocabulary: Vocabulary
 ) -> None:
     run = make_run(treatment, variant)
     model = to_huggingface(run.settings, run.treated, vocabulary)
@@ -131,7 +136,7 @@ def test_a_default_language_is_saved(model: DetenteForMaskedLM, tmp_path: Path) 
 @pytest.mark.parametrize("embeds_language", [False, True])
 @pytest.mark.parametrize(("treatment", "variant"), EVERY)
 def test_who_needs_a_language(
-    treatment: str, variant: str, embeds_language: bool, make_run: Callable, vocabulary: object
+    treatment: str, variant: str, embeds_language: bool, make_run: Callable, vocabulary: Vocabulary
 ) -> None:
     run = make_run(treatment, variant, language_embedding=embeds_language)
     model = to_huggingface(run.settings, run.treated, vocabulary).eval()
@@ -141,14 +146,14 @@ def test_who_needs_a_language(
         assert torch.equal(model(tokens()).logits, model(tokens(), language_ids=torch.full((4,), 7)).logits)
 
 
-def test_a_model_of_one_language_needs_none(make_run: Callable, vocabulary: object) -> None:
+def test_a_model_of_one_language_needs_none(make_run: Callable, vocabulary: Vocabulary) -> None:
     run = make_run("none", "modern", ("te",), language_embedding=True)
     model = to_huggingface(run.settings, run.treated, vocabulary).eval()
     assert (model(tokens()).logits - run.treated.logits("te", tokens())).abs().max() < TOLERANCE
 
 
-def test_embedding_and_output_stay_one(save: Callable, tmp_path: Path) -> None:
-    model = AutoModelForMaskedLM.from_pretrained(save("ffn", "xlm"))
+def test_embedding_and_output_stay_one(make_run: Callable, save: Callable, tmp_path: Path) -> None:
+    model = AutoModelForMaskedLM.from_pretrained(save(make_run("ffn", "xlm")))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     model(tokens(), language_ids=torch.full((4,), 1), labels=tokens()).loss.backward()
     optimizer.step()
@@ -163,14 +168,17 @@ def test_embedding_and_output_stay_one(save: Callable, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("auto", HEADS)
-def test_a_new_head_leaves_the_encoder_alone(auto: type, save: Callable, tmp_path: Path) -> None:
-    folder = save("adapter", "modern")
+def test_a_new_head_leaves_the_encoder_alone(auto: type, make_run: Callable, save: Callable, tmp_path: Path) -> None:
+    folder = save(make_run("adapter", "modern"))
     pretrained = AutoModelForMaskedLM.from_pretrained(folder).state_dict()
     heads = []
     for _ in range(2):
         torch.manual_seed(3)
         model = auto.from_pretrained(folder, num_labels=200)
-        assert all(torch.equal(value, pretrained[name]) for name, value in model.base_model.state_dict(prefix="detente.").items())
+        assert all(
+            torch.equal(value, pretrained[name])
+            for name, value in model.base_model.state_dict(prefix="detente.").items()
+        )
         head = model.qa_outputs if hasattr(model, "qa_outputs") else model.classifier
         assert torch.equal(head.bias, torch.zeros_like(head.bias))
         heads.append(head.weight)
@@ -182,11 +190,13 @@ def test_a_new_head_leaves_the_encoder_alone(auto: type, save: Callable, tmp_pat
     assert all(torch.equal(value, pretrained[name]) for name, value in back.state_dict().items())
 
 
-def test_a_fresh_model_begins_as_pretraining_does(make_run: Callable) -> None:
+def test_a_fresh_model_begins_as_pretraining_does() -> None:
     settings = EncoderSettings(variant="xlm", layers=2, width=64, heads=4, feed_forward_width=256)
     torch.manual_seed(1)
     model = AutoModel.from_config(
-        DetenteConfig(encoder_settings=settings.model_dump(), treatment="adapter", languages=["te", "to"], vocab_size=420)
+        DetenteConfig(
+            encoder_settings=settings.model_dump(), treatment="adapter", languages=["te", "to"], vocab_size=420
+        )
     ).eval()
     deviations = {name: parameter.std().item() for name, parameter in model.named_parameters() if parameter.dim() == 2}
     for name, deviation in deviations.items():
@@ -205,8 +215,8 @@ def loaded(auto: type, folder: Path, **values: object) -> PreTrainedModel:
     return auto.from_pretrained(folder, **values).eval()
 
 
-def test_losses_are_those_of_their_definitions(save: Callable) -> None:
-    folder, ids = save("adapter", "modern"), torch.tensor([0, 1, 1, 2])
+def test_losses_are_those_of_their_definitions(make_run: Callable, save: Callable) -> None:
+    folder, ids = save(make_run("adapter", "modern")), torch.tensor([0, 1, 1, 2])
     labels = tokens() % 5
     labels[:, 7:] = -100
     tagger = loaded(AutoModelForTokenClassification, folder, num_labels=5)
@@ -233,8 +243,8 @@ def test_losses_are_those_of_their_definitions(save: Callable) -> None:
 
 
 @pytest.mark.parametrize("variant", ["xlm", "modern"])
-def test_outputs_are_the_usual_ones(variant: str, save: Callable) -> None:
-    folder, ids = save("attention", variant), torch.tensor([0, 1, 1, 2])
+def test_outputs_are_the_usual_ones(variant: str, make_run: Callable, save: Callable) -> None:
+    folder, ids = save(make_run("attention", variant)), torch.tensor([0, 1, 1, 2])
     body, masked = loaded(AutoModel, folder), loaded(AutoModelForMaskedLM, folder)
     found = masked(tokens(), language_ids=ids, output_hidden_states=True)
     assert len(found.hidden_states) == 3
@@ -249,14 +259,16 @@ def test_what_there_is_not_is_said(model: DetenteForMaskedLM) -> None:
     ids = torch.zeros(4, dtype=torch.int64)
     with pytest.raises(ConfigError, match="attentions are not available"):
         model(tokens(), language_ids=ids, output_attentions=True)
-    with pytest.raises(ConfigError, match=r"a row has 13 tokens, but the model takes 12. Tokenize with `truncation=True`"):
+    with pytest.raises(
+        ConfigError, match=r"a row has 13 tokens, but the model takes 12. Tokenize with `truncation=True`"
+    ):
         model(tokens(length=13), language_ids=ids)
     with pytest.raises(ConfigError, match="cannot be resized"):
         model.resize_token_embeddings(500)
 
 
-def test_own_parameters_can_be_frozen(save: Callable) -> None:
-    model = loaded(AutoModelForTokenClassification, save("ffn", "modern")).train()
+def test_own_parameters_can_be_frozen(make_run: Callable, save: Callable) -> None:
+    model = loaded(AutoModelForTokenClassification, save(make_run("ffn", "modern"))).train()
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     for parameter in model.language_specific_parameters():
         parameter.requires_grad_(False)
@@ -271,7 +283,7 @@ def test_own_parameters_can_be_frozen(save: Callable) -> None:
 @pytest.mark.parametrize("languages", [("te",), ("te", "to", "bn-latn")])
 @pytest.mark.parametrize("embeds_language", [False, True])
 def test_plain_xlm_gives_the_runs_logits(
-    languages: tuple[str, ...], embeds_language: bool, make_run: Callable, vocabulary: object, tmp_path: Path
+    languages: tuple[str, ...], embeds_language: bool, make_run: Callable, vocabulary: Vocabulary, tmp_path: Path
 ) -> None:
     run = make_run("none", "xlm", languages, language_embedding=embeds_language)
     assert fits_xlm(run.settings)

@@ -12,11 +12,14 @@ PINS := pyproject.toml constraints.txt
 demo: $(VENV)/core.stamp
 	$(BIN)/detente demo
 
+# A process a core, each with one thread; the tests of a file stay together, since they share what is slow to make.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+
 test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 fast: $(VENV)/test.stamp
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 check: $(VENV)/check.stamp
 	$(BIN)/ruff check .

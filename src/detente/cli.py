@@ -327,7 +327,7 @@ def _do_study(
             on_outcome=ended,
         )
     failed: list[Outcome | TaskOutcome] = [outcome for outcome in outcomes if outcome.record is None]
-    if settings.tasks and only is None and _rank() == 0:
+    if settings.tasks and only is None:
         failed += _do_tasks(settings, folder, engine, workers)
     if any(outcome.record for outcome in outcomes) and _rank() == 0:
         _report(folder)
@@ -339,6 +339,9 @@ def _do_tasks(
     settings: "StudySettings", folder: Path, engine: str, workers: int | None
 ) -> "list[Outcome | TaskOutcome]":
     """Fine-tune the runs, and give those that failed."""
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        console.print("tasks are fine-tuned by one process: call `detente study` again without torchrun")
+        return []
     from detente.study.fine_tune import fine_tune_study
     from detente.terminal import ProgressView
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from detente.report import numbers
 from detente.report.inventory import Run, Study, System
 from detente.report.statistics import estimate
-from detente.report.tables import Cell, Column, Line, Row, Table, lines_of
+from detente.report.tables import Cell, Column, Line, Row, Table, lines_of, seeds_cell
 from detente.task_results import LanguageScore, TaskRecord
 
 METRICS = {"ner": "entity F1", "pos": "F1, which is accuracy", "qa": "word F1", "nli": "accuracy"}
@@ -69,15 +69,23 @@ def _titles(group: Group) -> tuple[str, ...]:
 
 
 def _row(study: Study, task: str, line: Line, groups: list[Group]) -> Row:
-    cells, counts = [], set[int]()
+    cells: list[Cell] = []
     for group in groups:
-        columns = [_by_seed(study, task, line.systems.get(language), group, language) for language in group.languages]
-        cells += [_cell(values) for values in columns]
-        counts |= {len(values) for values in columns if values}
+        systems = [line.systems.get(language) for language in group.languages]
+        of_languages = list(zip(systems, group.languages, strict=True))
+        columns = [_by_seed(study, task, system, group, language) for system, language in of_languages]
+        asked = [_is_asked(system, group, language) for system, language in of_languages]
+        cells += [_cell(values, is_asked) for values, is_asked in zip(columns, asked, strict=True)]
         if len(columns) > 1:
             cells.append(_average(columns))
-    seeds = "-".join(map(str, sorted({min(counts), max(counts)}))) if counts else ""
-    return Row(line.group, line.label, (*cells, Cell(seeds)))
+    has_any = any(cell.text for cell in cells)
+    seeds = seeds_cell(study, cells, list(line.systems.values())) if has_any else Cell()
+    return Row(line.group, line.label, (*cells, seeds))
+
+
+def _is_asked(system: System | None, group: Group, language: str) -> bool:
+    """Whether the system knows both languages."""
+    return system is not None and {language, group.source or language} <= set(system.mixture)
 
 
 def _by_seed(study: Study, task: str, system: System | None, group: Group, language: str) -> dict[int, float]:
@@ -99,9 +107,9 @@ def _scores(run: Run, task: str, group: Group, language: str) -> Iterator[Langua
             )
 
 
-def _cell(values: Mapping[int, float]) -> Cell:
+def _cell(values: Mapping[int, float], is_asked: bool) -> Cell:
     if not values:
-        return Cell()
+        return Cell(numbers.MISSING, is_missing=True) if is_asked else Cell()
     found = estimate(list(values.values()))
     return Cell(numbers.points(found), found)
 
@@ -110,7 +118,8 @@ def _average(columns: list[dict[int, float]]) -> Cell:
     """Over the languages, seed by seed."""
     if not columns[0] or any(column.keys() != columns[0].keys() for column in columns):
         return Cell()
-    return _cell({seed: math.fsum(column[seed] for column in columns) / len(columns) for seed in columns[0]})
+    means = {seed: math.fsum(column[seed] for column in columns) / len(columns) for seed in columns[0]}
+    return _cell(means, is_asked=True)
 
 
 def _notes(records: list[TaskRecord]) -> Iterator[str]:

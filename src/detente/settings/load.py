@@ -47,24 +47,39 @@ def study_from_mapping(
     preset = merged.get("preset", "mini")
     if isinstance(preset, str) and preset in PRESETS:
         merged = overlay(PRESETS[preset], merged)
-    if isinstance(merged.get("tasks"), Mapping):
-        merged["tasks"] = with_task_defaults(merged["tasks"], are_small=preset != "paper")
-    try:
-        study = StudySettings.model_validate(merged)
-    except ValidationError as error:
-        raise ConfigError(*explain(error)) from None
+    study = validated(merged)
     problems = [
         *_language_problems(study),
         *_mixture_problems(study),
         *_variant_problems(study),
-        *(problem for name, task in study.tasks.items() for problem in task_problems(name, task, study.languages)),
+        *problems_of_tasks(study),
         *_repeated(study),
         *_budget_problems(study, merged),
         *_ignored(study, given),
     ]
     if problems:
         raise ConfigError(*problems)
-    return _resolve_paths(study, base or Path())
+    return resolve_paths(study, base or Path())
+
+
+def validated(values: Mapping[str, Any]) -> StudySettings:
+    """A study from what is written out, the defaults of each task added.
+
+    Raises:
+        ConfigError: a setting is wrong or unknown.
+    """
+    tasks = values.get("tasks")
+    if isinstance(tasks, Mapping):
+        values = {**values, "tasks": with_task_defaults(tasks, are_small=values.get("preset") != "paper")}
+    try:
+        return StudySettings.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(*explain(error)) from None
+
+
+def problems_of_tasks(study: StudySettings) -> list[str]:
+    """Sentences."""
+    return [problem for name, task in study.tasks.items() for problem in task_problems(name, task, study.languages)]
 
 
 def read(path: Path) -> str:
@@ -270,7 +285,8 @@ def _ignored(study: StudySettings, given: Mapping[str, Any]) -> Iterable[str]:
         yield f"`training.warmup_steps`: the rate would never leave its warm-up, found {found}. Use a tenth, say."
 
 
-def _resolve_paths(study: StudySettings, base: Path) -> StudySettings:
+def resolve_paths(study: StudySettings, base: Path) -> StudySettings:
+    """With paths taken from `base`."""
     languages = {label: _resolve_language(language, base) for label, language in study.languages.items()}
     vocabulary = study.vocabulary
     if vocabulary.path is not None:

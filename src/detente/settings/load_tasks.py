@@ -1,4 +1,4 @@
-"""The `tasks` of a study file, and of files that hold nothing else: for models that no study of ours has trained."""
+"""The `tasks` of a finished study, and of files that hold nothing else: for models that no study of ours has trained."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -7,7 +7,17 @@ from pydantic import ValidationError
 
 from detente.errors import ConfigError
 from detente.settings.base import Settings
-from detente.settings.load import explain, nested, overlay, parse_yaml, read
+from detente.settings.load import (
+    explain,
+    nested,
+    overlay,
+    parse_yaml,
+    problems_of_tasks,
+    read,
+    resolve_paths,
+    validated,
+)
+from detente.settings.schema import StudySettings
 from detente.settings.task_checks import resolve_task, task_problems
 from detente.settings.tasks import TaskSettings, with_task_defaults
 
@@ -42,3 +52,16 @@ def load_tasks(path: Path, overrides: Iterable[str] = ()) -> dict[str, TaskSetti
     if problems:
         raise ConfigError(*problems)
     return {name: resolve_task(task, path.parent) for name, task in tasks.items()}
+
+
+def load_resolved(path: Path, overrides: Iterable[str] = ()) -> StudySettings:
+    """The study that a study's folder keeps as `study.yaml`. All settings are written out there, so none is refused for its lack of effect.
+
+    Raises:
+        DataError, ConfigError: as `load_study`.
+    """
+    study = validated(overlay(parse_yaml(read(path), str(path)), nested(overrides)))
+    problems = problems_of_tasks(study)
+    if problems:
+        raise ConfigError(*problems)
+    return resolve_paths(study, path.parent)

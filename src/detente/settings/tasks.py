@@ -99,5 +99,5 @@ def with_task_defaults(tasks: Mapping[str, object], *, are_small: bool) -> dict[
     filled: dict[str, object] = {}
     for name, given in tasks.items():
         values = given if isinstance(given, Mapping) else {} if given is None else None
-        filled[name] = given if values is None else {**defaults.get(str(values.get("task", name)), {}), **values}
+        filled[name] = given if values is None else {**defaults.get(str(values.get("task") or name), {}), **values}
     return filled

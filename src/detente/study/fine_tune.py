@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from detente.corpus.files import HUB_PREFIX, find_files
-from detente.errors import DetenteError, Interrupted, RecordError, describe
+from detente.errors import DataError, DetenteError, Interrupted, RecordError, describe
 from detente.machine import choose_device, machine, versions
 from detente.prepare import Counter
 from detente.results import now, read_record, write_atomic
@@ -25,6 +25,7 @@ FORMAT = 1
 """Raised when the same settings no longer give the same result."""
 NOT_DECIDING = {"task", "data", "sources", "seeds"}
 """Settings that a fine-tuning's result does not hang on, or that its fingerprint has by content."""
+ERROR_FILE = "error.txt"
 PACKAGES = ("transformers", "accelerate")
 
 
@@ -159,7 +160,7 @@ def _do(job: TaskJob, progress: Counter | None = None) -> TaskOutcome:
     except Exception as error:
         if not isinstance(error, DetenteError):
             with suppress(OSError):
-                write_atomic(job.folder / "error.txt", traceback.format_exc().encode())
+                write_atomic(job.folder / ERROR_FILE, traceback.format_exc().encode())
         return TaskOutcome(job, None, describe(error))
 
 
@@ -216,8 +217,16 @@ def _known(folder: Path, mark: str) -> TaskRecord | None:
 
 
 def _forget_other(folder: Path, mark: str) -> None:
-    """Trials of other settings or data must not be taken for these."""
+    """Trials of other settings or data must not be taken for these.
+
+    Raises:
+        DataError: the folder is not one of fine-tuning.
+    """
     note = folder / "fingerprint"
-    if folder.exists() and not (note.exists() and note.read_text(encoding="ascii") == mark):
+    if note.exists() and note.read_text(encoding="ascii") == mark:
+        return
+    if folder.exists():
+        if not note.exists() and any(path.name != ERROR_FILE for path in folder.iterdir()):
+            raise DataError(f"{folder} holds something else than a fine-tuning. Give another folder.")
         shutil.rmtree(folder)
     write_atomic(note, mark.encode())

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from detente.corpus.constructed.tasks import write_tasks
 from detente.errors import ConfigError, RecordError, did_you_mean
-from detente.results import read_record
-from detente.settings import StudySettings, load_study
-from detente.settings.load_tasks import load_tasks
+from detente.results import read_record, write_json
+from detente.settings import StudySettings
+from detente.settings.load_tasks import load_resolved, load_tasks
+from detente.settings.schema import ConstructedSettings
 from detente.settings.task_checks import kind_of
 from detente.settings.tasks import TaskFiles, TaskName, TaskSettings
 
@@ -130,7 +131,8 @@ def asked_jobs(
         model: folder of a run, or what transformers loads.
         train, test: languages; all that have files when not given.
         file: YAML with `tasks`; for a run, its study's when not given.
-        folder: where they are written; inside the run, or `finetuned/NAME`, when not given.
+        folder: where they are written; when not given, RUN/tasks where the study would fine-tune so itself, else RUN/finetuned; for
+            another model `finetuned/NAME`.
 
     Raises:
         ConfigError: there is no such task, or no files of a language.
@@ -144,7 +146,9 @@ def asked_jobs(
             f"--task {task}: there is none of that name.{did_you_mean(task, tasks)} Known: {', '.join(tasks) or 'none'}."
         )
     settings = _limited(tasks[task], task, train, test)
-    goal = folder or (Path(model) / "tasks" if is_run else Path("finetuned") / target.name.replace("/", "--"))
+    # A report is of what the study itself would fine-tune so.
+    place = "finetuned" if file or overrides or test else "tasks"
+    goal = folder or (Path(model) / place if is_run else Path("finetuned") / target.name.replace("/", "--"))
     return jobs_of(target, task, settings, goal, sources=train)
 
 
@@ -154,7 +158,7 @@ def _tasks_of_study(target: Target, is_run: bool, overrides: Sequence[str]) -> d
             "--data: give a YAML file with `tasks`, which names the labelled files. Only a run of ours has a study to look in."
         )
     folder = Path(target.where).resolve().parent.parent
-    study = load_study(folder / "study.yaml", overrides)
+    study = load_resolved(folder / "study.yaml", overrides)
     return {name: with_constructed(study, folder, name, settings) for name, settings in study.tasks.items()}
 
 
@@ -173,15 +177,28 @@ def _limited(settings: TaskSettings, task: str, train: Sequence[str], test: Sequ
 
 def with_constructed(study: StudySettings, folder: Path, task: str, settings: TaskSettings) -> TaskSettings:
     """Constructed languages that have no files get some, in STUDY/data/tasks/LABEL."""
-    kind = kind_of(task, settings)
-    made: dict[str, TaskFiles] = {}
-    for label, language in study.languages.items():
-        if language.constructed is not None and label not in settings.data:
-            # Named by its settings, so that other settings write elsewhere.
-            goal = folder / "data" / "tasks" / f"{label}-{_hash(language.constructed.model_dump())[:8]}"
-            paths = write_tasks(language.constructed, goal, label=label)[str(kind)]
-            made[label] = TaskFiles.model_validate({split: str(path) for split, path in paths.items()})
+    kind = str(kind_of(task, settings))
+    made = {
+        label: TaskFiles.model_validate(
+            _constructed_files(language.constructed, folder / "data" / "tasks", label)[kind]
+        )
+        for label, language in study.languages.items()
+        if language.constructed is not None and label not in settings.data
+    }
     return settings.model_copy(update={"data": {**settings.data, **made}})
+
+
+def _constructed_files(settings: ConstructedSettings, folder: Path, label: str) -> dict[str, dict[str, str]]:
+    """Task -> split -> file; written once."""
+    # Named by its settings, so that other settings write elsewhere.
+    goal = folder / f"{label}-{_hash(settings.model_dump())[:8]}"
+    listing = goal / "files.json"
+    if not listing.exists():
+        written = write_tasks(settings, goal, label=label)
+        names = {task: {split: str(path.relative_to(goal)) for split, path in p.items()} for task, p in written.items()}
+        write_json(listing, names)
+    found = json.loads(listing.read_text(encoding="utf-8"))
+    return {task: {split: str(goal / name) for split, name in names.items()} for task, names in found.items()}
 
 
 def _no_source(target: Target, task: str, settings: TaskSettings) -> str:

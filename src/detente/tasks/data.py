@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, cast
 
+from detente.corpus.files import HUB_PREFIX, find_files
 from detente.errors import DataError
 from detente.seeds import generator
 from detente.settings.tasks import TaskFiles, TaskName, TaskSettings
@@ -56,7 +56,7 @@ class _Read:
 
     def notes(self) -> Iterator[str]:
         for reading in self.readings.values():
-            yield from reading.notes
+            yield from (f"{self.language}: {note}" for note in reading.notes)
 
 
 def read_task(kind: TaskName, settings: TaskSettings, *, source: str) -> TaskData:
@@ -69,10 +69,10 @@ def read_task(kind: TaskName, settings: TaskSettings, *, source: str) -> TaskDat
         DataError: a file cannot be read, or files do not mean the same by their tags.
     """
     found = [_read_language(kind, settings, label) for label in settings.data]
-    doubts = _tag_doubts(kind, found, source)
+    doubts = list(_tag_doubts(kind, found, source))
     languages = {each.language: _splits(each, is_source=each.language == source) for each in found}
-    notes = dict.fromkeys([*(note for each in found for note in each.notes()), *doubts])
-    return TaskData(languages, tuple(_without_folders(notes, settings.data.values())))
+    notes = [*(note for each in found for note in each.notes()), *doubts]
+    return TaskData(languages, tuple(dict.fromkeys(_without_folders(notes, settings.data.values()))))
 
 
 def _read_language(kind: TaskName, settings: TaskSettings, language: str) -> _Read:
@@ -111,12 +111,15 @@ def _put_aside(train: Reading[Any], fraction: float) -> tuple[Reading[Any], Read
     return replace(train, examples=rest, notes=(*train.notes, note)), replace(train, examples=aside, notes=())
 
 
-def _tag_doubts(kind: TaskName, found: Iterable[_Read], source: str) -> tuple[str, ...]:
-    if kind not in ("ner", "pos"):
-        return ()
+def _tag_doubts(kind: TaskName, found: Iterable[_Read], source: str) -> Iterator[str]:
+    """Of each language's test files, beside what the source's training files have."""
     train = [each.readings["train"] for each in found if each.language == source and "train" in each.readings]
-    test = [each.readings["test"] for each in found if "test" in each.readings]
-    return compare_tags(kind, cast(Any, train), cast(Any, test)) if train else ()
+    if kind not in ("ner", "pos") or not train:
+        return
+    for each in found:
+        if "test" in each.readings:
+            doubts = compare_tags(kind, cast(Any, train), cast(Any, [each.readings["test"]]))
+            yield from (f"{each.language}: {doubt}" for doubt in doubts)
 
 
 def _splits(found: _Read, *, is_source: bool) -> Splits:
@@ -126,8 +129,10 @@ def _splits(found: _Read, *, is_source: bool) -> Splits:
 
 def _without_folders(notes: Iterable[str], files: Iterable[TaskFiles]) -> Iterator[str]:
     """Names of files are enough for people, and the same on every machine."""
-    folders = {f"{Path(path).parent}/" for splits in files for _, paths in splits for path in paths}
+    given = {path for splits in files for _, paths in splits for path in paths if not path.startswith(HUB_PREFIX)}
+    name_of = {str(file): file.name for path in given for file in find_files(path)}
     for note in notes:
-        for folder in sorted(folders, key=len, reverse=True):
-            note = note.replace(folder, "")
+        # The longest first: a path can be the beginning of another.
+        for path in sorted(name_of, key=len, reverse=True):
+            note = note.replace(path, name_of[path])
         yield note

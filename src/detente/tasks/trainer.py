@@ -78,6 +78,8 @@ class FineTuner(Trainer):
             callbacks=[_EachStep(batch_size, after_step)] if after_step else [],
         )
         self.remove_callback(PrinterCallback)
+        # Several GPUs would each take a batch, and an update so many times the examples that were asked for.
+        self.args._n_gpu = min(self.args.n_gpu, 1)
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Called by the Trainer after each epoch."""
@@ -90,7 +92,9 @@ class FineTuner(Trainer):
         """What the task keeps of the logits: arrays with a padded row for each feature, in their order."""
         by_length = sorted(range(len(features)), key=features.length)
         place_of = np.argsort(by_length)
-        found = self.predict(Subset(features, by_length)).predictions
+        # Even a loader that does not shuffle draws a number: what is looked at must not change what is trained.
+        with torch.random.fork_rng(devices=[]):
+            found = self.predict(Subset(features, by_length)).predictions
         return tuple(part[place_of] for part in found) if isinstance(found, tuple) else found[place_of]
 
     def training_step(self, *inputs: Any, **named: Any) -> Tensor:

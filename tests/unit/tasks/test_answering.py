@@ -1,6 +1,7 @@
 """Windows over passages: no character is lost, and what points at an answer gives its text back."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -74,7 +75,7 @@ def test_every_character_is_in_some_window(kind: str, max_length: int, tokenizer
         seen = {c for window in windows for place in window.offsets if place for c in range(*place)}
         assert {c for c, character in enumerate(example.context) if not character.isspace()} <= seen
         # Neighbours share so many tokens.
-        for before, after in zip(windows, windows[1:], strict=False):
+        for before, after in pairwise(windows):
             shared = [place for place in after.offsets if place and place in before.offsets]
             assert len(shared) >= min(4, max_length // 4 - 1)
 
@@ -160,8 +161,8 @@ def test_answers_at_the_very_start_and_end(kind: str, answer: str, tokenizers: d
     encoded, frame = encode(examples, tokenizers[kind], 64, max_answer_length=64)
     assert sum(target != (0, 0) for target in targets(encoded)) == 1
     (found,) = predict(examples, encoded, logits_for(encoded, targets(encoded)), frame)
-    assert found.endswith(answer.split()[-1])
-    assert found.startswith(answer.split()[0][-1:]) or answer in found
+    assert answer in found
+    assert (PASSAGE.startswith if answer.startswith("The") else PASSAGE.endswith)(found)
 
 
 @pytest.mark.parametrize(("context", "answer"), [(" fox and dog", " fox"), ("the lazy dog ", "dog ")])

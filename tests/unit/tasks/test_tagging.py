@@ -194,6 +194,6 @@ def test_nothing_gives_nothing(tokenizers: dict[str, Any]) -> None:
 
 
 def test_labels_are_sorted_and_the_likeliest_is_kept() -> None:
-    assert tagging.labels(sentences_of([("b", "a")]) + [TaggedSentence(("x",), ("A",))]) == ("A", "T0-0", "T0-1")
+    assert tagging.labels([*sentences_of([("b", "a")]), TaggedSentence(("x",), ("A",))]) == ("A", "T0-0", "T0-1")
     logits = np.array([[[0.1, 0.3, 0.2], [2.0, -1.0, 0.0]]])
     assert tagging.reduce(logits).tolist() == [[1, 0]]

@@ -1,6 +1,7 @@
 """Records of fine-tunings: one JSON for each model, task, source language and seed. Never imports torch.
 
-A fine-tuning of a run stands in STUDY/runs/RUN/tasks/TASK/SOURCE_seedN; that of another model wherever it was asked for.
+A fine-tuning of a run stands in STUDY/runs/RUN/tasks/TASK/SOURCE_seedN; one with other wishes than its study's, or of another model,
+wherever it was asked for.
 """
 
 import json

@@ -19,14 +19,32 @@ def read_hub(address: str, field: str) -> Iterator[str]:
     """The text of each row, in the data set's order.
 
     Raises:
-        DataError: the address is malformed, `datasets` is missing, or the data set cannot be read.
+        DataError: as `open_hub`, or a row has no such text.
+    """
+    for where, row in placed_rows(open_hub(address), address):
+        yield text_in(row, field, where)
+
+
+def open_hub(address: str) -> Any:
+    """The data set as `datasets` streams it.
+
+    Raises:
+        DataError: the address is malformed, `datasets` is missing, or the data set cannot be opened.
     """
     parts = _ADDRESS.fullmatch(address)
     if parts is None:
         raise DataError(f"{address}: write hf://owner/dataset, hf://owner/dataset/configuration or either with :split.")
-    rows = iter(_load(address, parts["name"], parts["configuration"], parts["split"] or "train"))
-    for number, row in enumerate(_explained(rows, address), 1):
-        yield text_in(row, field, f"{address}, row {number}")
+    return _load(address, parts["name"], parts["configuration"], parts["split"] or "train")
+
+
+def placed_rows(data: Any, address: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each row, with what a message calls its place.
+
+    Raises:
+        DataError: the data set cannot be read on.
+    """
+    for number, row in enumerate(_explained(iter(data), address), 1):
+        yield f"{address}, row {number}", row
 
 
 def _load(address: str, name: str, configuration: str | None, split: str) -> Any:

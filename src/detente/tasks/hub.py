@@ -1,20 +1,14 @@
-"""Labelled data sets of the Hugging Face hub: `hf://owner/dataset[/configuration][:split]`, a row an example.
+"""Labelled data sets of the Hugging Face hub: `hf://owner/dataset[/configuration][:split]`, a row an example."""
 
-Only data files are read. Loading scripts are never trusted, whatever the data set asks for.
-"""
-
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from detente.corpus.hub import open_hub, placed_rows
 from detente.errors import DataError
 from detente.tasks.examples import TaggedSentence
 from detente.tasks.json_lines import PlacedRow, Row
 from detente.tasks.reading import Reading
 
-_ADDRESS = re.compile(
-    r"hf://(?P<name>[\w-][\w.-]*/[\w-][\w.-]*)(?:/(?P<configuration>[\w-][\w.-]*))?(?::(?P<split>[\w.-]+))?"
-)
 _WORDS = ("tokens", "words")
 _TAGS = {"ner": ("ner_tags", "ner", "tags", "labels"), "pos": ("upos", "pos_tags", "pos", "tags", "labels")}
 
@@ -25,13 +19,9 @@ def hub_rows(address: str) -> Iterator[PlacedRow]:
     Raises:
         DataError: the address is malformed, `datasets` is missing, or the data set cannot be read.
     """
-    parts = _ADDRESS.fullmatch(address)
-    if parts is None:
-        raise DataError(f"{address}: write hf://owner/dataset, hf://owner/dataset/configuration or either with :split.")
-    data = _load(address, parts["name"], parts["configuration"], parts["split"] or "train")
+    data = open_hub(address)
     names = _label_names(getattr(data, "features", None) or {})
-    for number, row in enumerate(_explained(iter(data), address), 1):
-        where = f"{address}, row {number}"
+    for where, row in placed_rows(data, address):
         yield where, {name: _named(value, names.get(name), where) for name, value in row.items()}
 
 
@@ -67,33 +57,6 @@ def _texts(row: Row, names: tuple[str, ...], where: str) -> list[str]:
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise DataError(f"{where}: `{name}` must hold a list of text (or of named labels), found {str(values)[:60]}.")
     return values
-
-
-def _load(address: str, name: str, configuration: str | None, split: str) -> Any:
-    try:
-        from datasets import load_dataset
-    except ImportError:
-        raise DataError(f"reading {address} needs datasets: pip install 'detente[hub]'") from None
-    try:
-        return load_dataset(name, configuration, split=split, streaming=True)
-    except Exception as error:
-        raise _unreadable(address, error) from error
-
-
-def _explained(rows: Iterator[Row], address: str) -> Iterator[Row]:
-    while True:
-        try:
-            row = next(rows)
-        except StopIteration:
-            return
-        except Exception as error:
-            raise _unreadable(address, error) from error
-        yield row
-
-
-def _unreadable(address: str, error: Exception) -> DataError:
-    problem = " ".join(str(error).split())[:300] or type(error).__name__
-    return DataError(f"{address} could not be read: {problem} Check its name, your network and your access.")
 
 
 def _label_names(features: Mapping[str, Any]) -> dict[str, list[str]]:

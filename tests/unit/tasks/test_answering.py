@@ -117,7 +117,7 @@ spans = st.tuples(st.integers(0, len(PASSAGE) - 1), st.integers(1, 40))
 def test_pointing_at_the_answer_gives_it_back(
     tokenizers: dict[str, Any], kind: str, span: tuple[int, int], max_length: int, stride: int
 ) -> None:
-    """To the ends of the tokens that it touches: an answer may begin inside one."""
+    """And no more than the tokens that it touches: an answer may begin inside one."""
     answer = PASSAGE[span[0] : sum(span)].rstrip()
     start, end = span[0] + len(answer) - len(answer.lstrip()), span[0] + len(answer)
     examples = [ask(PASSAGE, PASSAGE[slice(span[0], sum(span))], question="dog?", start=span[0])]
@@ -128,7 +128,9 @@ def test_pointing_at_the_answer_gives_it_back(
     assert pointed == held
     if any(held):
         (found,) = predict(examples, encoded, logits_for(encoded, targets(encoded)), frame)
-        assert found == cover(tokenizers[kind], start, end)
+        # A window may begin inside a character of several tokens, so less than all of them is possible.
+        assert PASSAGE[start:end] in found
+        assert found in cover(tokenizers[kind], start, end)
 
 
 def cover(tokenizer: Any, start: int, end: int) -> str:

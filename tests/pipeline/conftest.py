@@ -26,6 +26,15 @@ STUDY = {
     "vocabulary": {"size": 420},
     "encoder": {"layers": 1, "width": 16, "heads": 2, "feed_forward_width": 24, "dropout": 0.1},
     "batches": {"block_length": 16, "blocks": 4},
+    # The source's meta step: a quarter of four blocks, as the preset has it, is too few for two processes.
+    "adapter": {"activation": "relu"},
+    "meta": {
+        "order": "theta-after-phi",
+        "second_order": "central",
+        "inner_fraction": 1.0,
+        "meta_fraction": 1.0,
+        "every": 1,
+    },
     "training": {"steps": 16, "warmup_steps": 4, "validate_every": 5, "checkpoint_every": 5, "keep_checkpoints": 2},
 }
 

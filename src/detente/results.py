@@ -4,6 +4,7 @@ A run folder holds `settings.yaml`, `record.json`, `metrics.jsonl` and `checkpoi
 what, how it ended and what came out; `metrics.jsonl` has one line a step (training) and one a validation.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -169,6 +170,17 @@ class RunRecord(Part):
 def now() -> str:
     """UTC, ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def hash_of(value: Any) -> str:
+    """SHA-256 of a value that JSON can hold, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def hash_of_file(path: Path) -> str:
+    """SHA-256."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_json(path: Path, value: Any) -> None:

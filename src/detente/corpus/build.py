@@ -3,9 +3,7 @@
 The clean text is first written to a scratch file inside the folder, so that the disk must hold it twice over.
 """
 
-import hashlib
 import itertools
-import json
 import os
 import shutil
 import tempfile
@@ -32,6 +30,7 @@ from detente.corpus.split import Fates, decide_fates, hash_record
 from detente.errors import DataError
 from detente.languages import find_language
 from detente.manifests import MANIFEST_FILE
+from detente.results import hash_of
 from detente.settings.schema import LanguageSettings, SplitSettings
 
 # Counts up when cleaning, splitting or generating changes, so that older corpora are built anew.
@@ -97,7 +96,7 @@ def _fingerprint(language: LanguageSettings, splits: SplitSettings) -> str:
     """Changes when a file or a setting does. What a hub address holds is taken to stay the same."""
     read = [_stamp(source) if isinstance(source, TextFile) else source for source in sources(language)]
     decisive = [_VERSION, language.model_dump(mode="json"), splits.model_dump(mode="json"), read]
-    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+    return hash_of(decisive)
 
 
 def _stamp(file: TextFile) -> tuple[str, int, int]:

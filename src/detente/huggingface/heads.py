@@ -40,14 +40,7 @@ class DetenteForMaskedLM(DetentePreTrainedModel):
         return_dict: bool | None = None,
     ) -> Output:
         """`logits`: "B T V". The loss is over tokens whose label is not -100."""
-        body = self.detente(
-            input_ids,
-            attention_mask,
-            language_ids,
-            output_attentions=output_attentions,
-            output_hidden_states=output_hidden_states,
-            return_dict=True,
-        )
+        body = self._encoded(input_ids, attention_mask, language_ids, output_attentions, output_hidden_states)
         encoder = self.detente.encoder
         logits = F.linear(body.last_hidden_state, encoder.token_embedding.weight, encoder.output_bias)
         loss = None if labels is None else _cross_entropy(logits, labels)
@@ -82,14 +75,7 @@ class DetenteForTokenClassification(_Classifier):
         return_dict: bool | None = None,
     ) -> Output:
         """`logits`: "B T num_labels". The loss is over tokens whose label is not -100."""
-        body = self.detente(
-            input_ids,
-            attention_mask,
-            language_ids,
-            output_attentions=output_attentions,
-            output_hidden_states=output_hidden_states,
-            return_dict=True,
-        )
+        body = self._encoded(input_ids, attention_mask, language_ids, output_attentions, output_hidden_states)
         logits = self.classifier(self.dropout(body.last_hidden_state))
         loss = None if labels is None else _cross_entropy(logits, labels)
         output = TokenClassifierOutput(loss=loss, logits=logits, hidden_states=body.hidden_states)
@@ -111,14 +97,7 @@ class DetenteForSequenceClassification(_Classifier):
         return_dict: bool | None = None,
     ) -> Output:
         """`logits`: "B num_labels". `config.problem_type` decides the loss: cross-entropy for whole numbers, as usual."""
-        body = self.detente(
-            input_ids,
-            attention_mask,
-            language_ids,
-            output_attentions=output_attentions,
-            output_hidden_states=output_hidden_states,
-            return_dict=True,
-        )
+        body = self._encoded(input_ids, attention_mask, language_ids, output_attentions, output_hidden_states)
         logits = self.classifier(self.dropout(body.last_hidden_state[:, 0]))
         loss = None
         if labels is not None:
@@ -149,14 +128,7 @@ class DetenteForQuestionAnswering(DetentePreTrainedModel):
         return_dict: bool | None = None,
     ) -> Output:
         """`start_logits` and `end_logits`: "B T". A position beyond the row is left out of the loss."""
-        body = self.detente(
-            input_ids,
-            attention_mask,
-            language_ids,
-            output_attentions=output_attentions,
-            output_hidden_states=output_hidden_states,
-            return_dict=True,
-        )
+        body = self._encoded(input_ids, attention_mask, language_ids, output_attentions, output_hidden_states)
         start, end = self.qa_outputs(body.last_hidden_state).unbind(-1)
         loss = None
         if start_positions is not None and end_positions is not None:

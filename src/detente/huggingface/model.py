@@ -67,6 +67,24 @@ class DetentePreTrainedModel(PreTrainedModel):
         assert isinstance(body, DetenteModel)
         return body
 
+    def _encoded(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None,
+        language_ids: Tensor | None,
+        output_attentions: bool | None,
+        output_hidden_states: bool | None,
+    ) -> Any:
+        """What a head is given: as `BaseModelOutput`."""
+        return self._body(
+            input_ids,
+            attention_mask,
+            language_ids,
+            output_attentions=output_attentions,
+            output_hidden_states=output_hidden_states,
+            return_dict=True,
+        )
+
     def _packed(self, output: ModelOutput, return_dict: bool | None) -> Output:
         wanted = self.config.return_dict if return_dict is None else return_dict
         return output if wanted else output.to_tuple()

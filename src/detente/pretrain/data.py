@@ -1,12 +1,12 @@
 """What a run reads, and the fingerprint of all that decides its result."""
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from detente.batches import WHOLE, HeldOutBatches, Share, SpecialTokens, Tokens, TrainBatches
 from detente.errors import ConfigError
+from detente.results import hash_of
 from detente.settings import RunSettings
 from detente.store import Store
 from detente.vocabulary import Vocabulary
@@ -57,7 +57,7 @@ def fingerprint(settings: RunSettings, data: RunData) -> str:
         "vocabulary": data.vocabulary.checksum,
         "data": {label: data.checksum(label) for label in settings.mixture},
     }
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return hash_of(content)
 
 
 def train_batches(settings: RunSettings, data: RunData, share: Share = WHOLE) -> TrainBatches:

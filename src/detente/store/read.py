@@ -1,6 +1,5 @@
 """A finished token store, for reading."""
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detente.errors import DataError, did_you_mean
+from detente.results import hash_of_file
 from detente.store.manifest import StoreManifest, check_sizes, check_vocabulary, read_store_manifest, tokens_path
 
 Tokens = NDArray[np.unsignedinteger]
@@ -69,8 +69,7 @@ def map_tokens(path: Path, dtype: str) -> Tokens:
 
 def _verify(path: Path, expected: str) -> None:
     try:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = hash_of_file(path)
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}). Run `detente prepare` again.") from None
     if found != expected:

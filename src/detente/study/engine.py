@@ -3,22 +3,35 @@
 import multiprocessing
 import signal
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 
-from detente.errors import Interrupted
+from detente.errors import DetenteError, Interrupted, describe
 from detente.machine import choose_device, num_cores
+from detente.results import write_atomic
 
 Job = TypeVar("Job")
 Outcome = TypeVar("Outcome")
 
 LOST = "a process of the study died, of too little memory perhaps. Use fewer --workers."
 """What is said of a job whose process is gone."""
+
+ERROR_FILE = "error.txt"
+
+
+def explained(error: Exception, folder: Path) -> str:
+    """What ended a job, in a line; its traceback is kept in the job's folder unless the user can mend it."""
+    if not isinstance(error, DetenteError):
+        with suppress(OSError):
+            write_atomic(folder / ERROR_FILE, "".join(traceback.format_exception(error)).encode())
+    return describe(error)
 
 
 def default_workers(jobs: int, device: str) -> int:

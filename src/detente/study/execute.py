@@ -1,15 +1,13 @@
 """Do what is missing of a study: prepare the data, then every run without a good record. A failed run does not stop the rest."""
 
-import traceback
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import yaml
 
-from detente.errors import ConfigError, DetenteError, Interrupted, ProcessLost, describe
+from detente.errors import ConfigError, DetenteError, Interrupted, ProcessLost
 from detente.prepare import Counter, prepare, vocabulary_name
 from detente.pretrain.data import SAVING, RunData, fingerprint
 from detente.pretrain.observers import Progress
@@ -17,7 +15,7 @@ from detente.pretrain.parallel import ALONE, Ranks, joined_ranks
 from detente.pretrain.run import pretrain
 from detente.results import RunRecord, last_step, write_atomic, write_json
 from detente.settings import StudySettings
-from detente.study.engine import LOST, default_workers, in_processes
+from detente.study.engine import LOST, default_workers, explained, in_processes
 from detente.study.estimate import passes
 from detente.study.plan import PlannedRun, mixtures, plan_runs
 
@@ -195,12 +193,10 @@ def _do(job: Job, progress: Progress | None = None, ranks: Ranks = ALONE) -> Out
     except (Interrupted, ProcessLost):
         raise
     except Exception as error:
-        if not isinstance(error, DetenteError):
-            with suppress(OSError):
-                write_atomic(job.folder / "error.txt", traceback.format_exc().encode())
-            if ranks.size > 1:
-                raise
-        return Outcome(job.run, None, describe(error))
+        said = explained(error, job.folder)
+        if ranks.size > 1 and not isinstance(error, DetenteError):
+            raise
+        return Outcome(job.run, None, said)
 
 
 def _lost(job: Job) -> Outcome:

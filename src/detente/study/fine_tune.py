@@ -1,23 +1,21 @@
 """Fine-tune the runs of a study, or anyone's model, on labelled examples; what has a good record is not done again."""
 
-import hashlib
 import json
 import shutil
 import tempfile
 import time
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from detente.corpus.files import HUB_PREFIX, find_files
-from detente.errors import DataError, DetenteError, Interrupted, RecordError, describe
+from detente.errors import DataError, Interrupted, RecordError
 from detente.machine import choose_device, machine, versions
 from detente.prepare import Counter
-from detente.results import now, read_record, write_atomic
+from detente.results import hash_of, hash_of_file, now, write_atomic
 from detente.settings import StudySettings
-from detente.study.engine import LOST, default_workers, in_processes
+from detente.study.engine import ERROR_FILE, LOST, default_workers, explained, in_processes
 from detente.study.task_jobs import Target, TaskJob, jobs_of, of_run, sources_of, with_constructed
 from detente.task_results import TASK_RECORD_FILE, TaskRecord, read_task_record, write_task_record
 
@@ -25,7 +23,6 @@ FORMAT = 1
 """Raised when the same settings no longer give the same result."""
 NOT_DECIDING = {"task", "data", "sources", "seeds"}
 """Settings that a fine-tuning's result does not hang on, or that its fingerprint has by content."""
-ERROR_FILE = "error.txt"
 PACKAGES = ("transformers", "accelerate")
 
 
@@ -137,8 +134,7 @@ def _jobs(study: StudySettings, folder: Path) -> Iterator[TaskJob]:
 
 def _targets(run_folder: Path) -> Iterator[Target]:
     with suppress(RecordError):
-        if read_record(run_folder).status == "success":
-            yield of_run(run_folder)
+        yield of_run(run_folder)
 
 
 def _do_all(
@@ -158,10 +154,7 @@ def _do(job: TaskJob, progress: Counter | None = None) -> TaskOutcome:
     except Interrupted:
         raise
     except Exception as error:
-        if not isinstance(error, DetenteError):
-            with suppress(OSError):
-                write_atomic(job.folder / ERROR_FILE, traceback.format_exc().encode())
-        return TaskOutcome(job, None, describe(error))
+        return TaskOutcome(job, None, explained(error, job.folder))
 
 
 def _lost(job: TaskJob) -> TaskOutcome:
@@ -196,7 +189,7 @@ def _fingerprint(job: TaskJob) -> str:
         "source": job.source,
         "seed": job.seed,
     }
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return hash_of(content)
 
 
 def _contents(path: str) -> Iterator[str]:
@@ -204,9 +197,7 @@ def _contents(path: str) -> Iterator[str]:
     if path.startswith(HUB_PREFIX):
         yield path
         return
-    for found in find_files(path):
-        with found.open("rb") as file:
-            yield hashlib.file_digest(file, "sha256").hexdigest()
+    yield from map(hash_of_file, find_files(path))
 
 
 def _known(folder: Path, mark: str) -> TaskRecord | None:

@@ -8,15 +8,13 @@ from pathlib import Path
 
 from detente.corpus.constructed.tasks import write_tasks
 from detente.errors import ConfigError, RecordError, did_you_mean
-from detente.results import read_record, write_json
+from detente.pretrain.opened_run import SETTINGS_FILE
+from detente.results import hash_of, hash_of_file, read_record, write_json
 from detente.settings import StudySettings
 from detente.settings.load_tasks import load_resolved, load_tasks
 from detente.settings.schema import ConstructedSettings
 from detente.settings.task_checks import kind_of
 from detente.settings.tasks import TaskFiles, TaskName, TaskSettings
-
-SETTINGS_FILE = "settings.yaml"
-"""What tells the folder of a run from that of another model."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +73,7 @@ def of_checkpoint(where: str) -> Target:
         return Target(where, where, where)
     content = hashlib.sha256()
     for path in sorted(path for path in folder.glob("*") if path.suffix in (".json", ".safetensors", ".bin")):
-        with path.open("rb") as file:
-            content.update(hashlib.file_digest(file, "sha256").digest())
+        content.update(bytes.fromhex(hash_of_file(path)))
     return Target(folder.resolve().name, where, content.hexdigest())
 
 
@@ -191,7 +188,7 @@ def with_constructed(study: StudySettings, folder: Path, task: str, settings: Ta
 def _constructed_files(settings: ConstructedSettings, folder: Path, label: str) -> dict[str, dict[str, str]]:
     """Task -> split -> file; written once."""
     # Named by its settings, so that other settings write elsewhere.
-    goal = folder / f"{label}-{_hash(settings.model_dump())[:8]}"
+    goal = folder / f"{label}-{hash_of(settings.model_dump())[:8]}"
     listing = goal / "files.json"
     if not listing.exists():
         written = write_tasks(settings, goal, label=label)
@@ -206,7 +203,3 @@ def _no_source(target: Target, task: str, settings: TaskSettings) -> str:
     if not having:
         return f"`tasks.{task}`: no language has `train` files."
     return f"`tasks.{task}`: there are training files of {', '.join(having)}, but {target.name} was trained on {', '.join(target.mixture)}."
-
-
-def _hash(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

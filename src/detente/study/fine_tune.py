@@ -45,10 +45,9 @@ def fine_tune_study(
     progress: Counter | None = None,
     on_outcome: Callable[[TaskOutcome], None] | None = None,
 ) -> list[TaskOutcome]:
-    """Fine-tune every good run of `folder` on every task of `study`.
+    """Fine-tune every good run of `folder` on every task of `study`, as far as it knows one of its sources.
 
     Raises:
-        ConfigError: a task has no languages of the runs.
         Interrupted: a signal came.
     """
     jobs = list(_jobs(study, folder))

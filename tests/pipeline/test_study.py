@@ -17,7 +17,7 @@ from detente.pretrain.checkpoint import WEIGHTS, newest_checkpoint
 from detente.pretrain.objective import masked_lm_loss
 from detente.pretrain.plain import PlainStep
 from detente.report import write_report
-from detente.results import read_metrics, read_record, read_records
+from detente.results import RunRecord, read_metrics, read_record, read_records, write_record
 from detente.settings import StudySettings, study_from_mapping
 from detente.study import plan_runs, run_study
 from detente.treatment import TREATMENTS
@@ -168,6 +168,31 @@ def test_a_signal_in_the_last_step_ends_the_study_after_the_run(
     with pytest.raises(Interrupted):
         pretrain(run.settings, finished / "data" / "shared", tmp_path, progress=ask)
     assert read_record(tmp_path).status == "success"
+
+
+def test_a_second_signal_does_not_end_a_run_before_its_record(
+    study: StudySettings, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C reaches all processes of a study, and then the parent tells its workers to end."""
+
+    def ask(done: int, total: int, _: object) -> None:
+        if done == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def write_late(folder: Path, record: RunRecord) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        write_record(folder, record)
+
+    monkeypatch.setattr("detente.pretrain.run.write_record", write_late)
+    deadly = list[int]()
+    before = signal.signal(signal.SIGTERM, lambda number, _: deadly.append(number))
+    try:
+        with pytest.raises(Interrupted):
+            pretrain(plan_runs(study)[0].settings, finished / "data" / "shared", tmp_path, progress=ask)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert deadly == []
+    assert read_record(tmp_path).status == "interrupted"
 
 
 def test_other_settings_do_not_fit_a_studys_folder(study_values, finished: Path) -> None:

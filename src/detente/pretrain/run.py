@@ -123,17 +123,27 @@ class _Run:
     def execute(self, progress: Progress | None) -> RunRecord:
         state = self._resume()
         reset_peak_memory(self.device)
+        # The record is written before signals kill again: a study's parent sends one to a worker that Ctrl-C has stopped already.
+        with StopRequest(self.ranks) as stop:
+            record = self._recorded(state["step"], progress, stop)
+        # A signal that came after the last step: this run is done, the next must not begin.
+        if signal_number := stop.asked():
+            raise Interrupted(record.steps, signal_number)
+        return record
+
+    def _recorded(self, start: int, progress: Progress | None, stop: StopRequest) -> RunRecord:
+        """However it ends, a record says so."""
         try:
-            with StopRequest(self.ranks) as stop, self._opened_log(state["step"]) as log:
+            with self._opened_log(start) as log:
                 train(
                     self._step(),
-                    start=state["step"],
+                    start=start,
                     stop=self.settings.training.steps,
-                    observers=self._observers(log, progress, start=state["step"]),
+                    observers=self._observers(log, progress, start=start),
                     saver=self._saver(log),
                     stop_request=stop,
                 )
-                record = self._score()
+                return self._score()
         except Interrupted as interruption:
             self._write("interrupted", interruption.step or self.done, error=str(interruption))
             # torchrun ends the others as soon as one has ended: none may before the first has saved.
@@ -146,10 +156,6 @@ class _Run:
         except Exception as error:
             self._write("failed", self.done, error=describe(error))
             raise
-        # A signal that came after the last step: this run is done, the next must not begin.
-        if signal_number := stop.asked():
-            raise Interrupted(record.steps, signal_number)
-        return record
 
     @contextmanager
     def _opened_log(self, start: int) -> Iterator[MetricsLog | None]:

@@ -2,75 +2,33 @@
 
 import math
 import re
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detente.report import numbers
+from detente.report.canvas import WIDTH, Drawing, drawing_style, new_figure, save
 from detente.report.comparisons import Comparison, interference
 from detente.report.curves import CurveBook
 from detente.report.inventory import Study, System, mono
 from detente.report.measures import bits_of_nats
-from detente.report.palette import GRID, HATCH, INK, MONO, MUTED, UNIGRAM, Look, look_of, look_of_variant
+from detente.report.palette import HATCH, INK, MONO, MUTED, UNIGRAM, Look, look_of, look_of_variant
 from detente.report.panels import CurveLine, panels_of, short_label
-from detente.report.svg import for_page
 from detente.report.tables import system_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-WIDTH = 4.3
-"""Inches; on a telephone the type stays as large as it is on paper."""
 BARS_LABEL = "bits per character minus mono\n\N{LEFTWARDS ARROW} helped  \N{MIDDLE DOT}  hurt \N{RIGHTWARDS ARROW}"
 LEGEND_CHARACTERS = {3: 42, 2: 52}
 """Columns -> characters that there is room for beside their samples."""
 UNSAFE = re.compile(r"[^\w.-]|^[.-]", re.ASCII)
-STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "pdf.fonttype": 42,
-    "text.parse_math": False,  # a label may hold a dollar sign
-    "font.family": "DejaVu Sans",
-    "font.size": 8.5,
-    "axes.titlesize": 9.5,
-    "axes.titlelocation": "left",
-    "axes.edgecolor": MUTED,
-    "axes.labelcolor": INK,
-    "axes.titlecolor": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": GRID,
-    "grid.linewidth": 0.6,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "legend.frameon": False,
-    "legend.fontsize": 8,
-    "hatch.linewidth": 1.1,
-    "figure.constrained_layout.use": True,
-}
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """A figure as the page shows it."""
-
-    key: str
-    title: str
-    description: str
-    """What it shows, in words and numbers, for those who do not see it."""
-    svg: str
-    kind: str
 
 
 def draw_all(study: Study, folder: Path) -> list[Drawing]:
     """Draw every figure that there are numbers for, and write the files."""
-    with _style():
+    with drawing_style():
         bars = [draw_interference(study, mixture, folder) for mixture in study.mixtures]
         book = CurveBook(study)
         panels = [(mixture, label) for mixture in study.mixtures for label in mixture]
@@ -92,7 +50,7 @@ def draw_interference(study: Study, mixture: tuple[str, ...], folder: Path) -> D
     ]
     if not any(comparison.has_learned for _, _, comparison in bars):
         return None
-    figure, axes = _new_figure(0.6 + 0.2 * len(bars) + 0.22 * len(mixture))
+    figure, axes = new_figure(0.6 + 0.2 * len(bars) + 0.22 * len(mixture))
     places = _places([label for label, _, _ in bars])
     for place, (_, system, comparison) in zip(places, bars, strict=True):
         _bar(axes, place, _look(study, system), comparison)
@@ -101,7 +59,7 @@ def draw_interference(study: Study, mixture: tuple[str, ...], folder: Path) -> D
     title = f"Interference in {'+'.join(mixture)}"
     values = "; ".join(f"{label} {system_label(system)} {_words(comparison)}" for label, system, comparison in bars)
     drawing = Drawing(key, title, f"Bits per character minus mono: {values}.", "", "interference")
-    return _save(figure, folder, drawing)
+    return save(figure, folder, drawing)
 
 
 def draw_curves(
@@ -122,7 +80,7 @@ def draw_curves(
         f"{name} {curve.mean[-1]:.3f} at step {curve.steps[-1]}" for name, (_, curve) in zip(names, lines, strict=True)
     )
     key = f"{kind}-{_file_name(study, mixture)}-{_file_name(study, (language,))}"
-    return _save(figure, folder, Drawing(key, title, f"Last values: {ends}.", "", kind))
+    return save(figure, folder, Drawing(key, title, f"Last values: {ends}.", "", kind))
 
 
 def _look(study: Study, system: System) -> Look:
@@ -243,35 +201,3 @@ def _file_name(study: Study, labels: tuple[str, ...]) -> str:
     """The labels, where they are safe in a file name; else their numbers."""
     names = (f"language-{study.languages.index(label) + 1}" if re.search(UNSAFE, label) else label for label in labels)
     return "+".join(names)
-
-
-@contextmanager
-def _style() -> Iterator[None]:
-    import matplotlib as mpl  # slow to import, and needed only to draw
-
-    with mpl.rc_context(STYLE), warnings.catch_warnings():
-        # A label in a script that the font lacks is drawn as boxes in PNG and PDF, and right in SVG.
-        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
-        yield
-
-
-def _new_figure(height: float) -> "tuple[Figure, Axes]":
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(WIDTH, height))
-    return figure, figure.add_subplot()
-
-
-def _save(figure: "Figure", folder: Path, drawing: Drawing) -> Drawing:
-    """Write the files, without dates or random ids, and return the drawing with its SVG."""
-    import matplotlib as mpl
-
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / drawing.key
-    with mpl.rc_context({"svg.hashsalt": drawing.key}):
-        figure.savefig(f"{path}.pdf", metadata={"CreationDate": None})
-        figure.savefig(f"{path}.png", dpi=200, metadata={"Software": None})
-        figure.savefig(f"{path}.svg", metadata={"Date": None, "Creator": None})
-    source = Path(f"{path}.svg").read_text(encoding="utf-8")
-    svg = for_page(source, drawing.key, drawing.title, drawing.description)
-    return Drawing(drawing.key, drawing.title, drawing.description, svg, drawing.kind)

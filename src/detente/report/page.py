@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from detente.report import numbers
-from detente.report.figures import Drawing
+from detente.report.canvas import Drawing
 from detente.report.inventory import Run, Study
 from detente.report.meta_verdict import second_order_findings
 from detente.report.tables import Column, Row, Table, full_name

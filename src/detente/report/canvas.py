@@ -1,0 +1,89 @@
+"""What every figure is drawn on: one style, and PDF, PNG and SVG files that are the same for the same numbers."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from detente.report.palette import GRID, INK, MUTED
+from detente.report.svg import for_page
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTH = 4.3
+"""Inches; on a telephone the type stays as large as it is on paper."""
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "pdf.fonttype": 42,
+    "text.parse_math": False,  # a label may hold a dollar sign
+    "font.family": "DejaVu Sans",
+    "font.size": 8.5,
+    "axes.titlesize": 9.5,
+    "axes.titlelocation": "left",
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "hatch.linewidth": 1.1,
+    "figure.constrained_layout.use": True,
+}
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure as the page shows it."""
+
+    key: str
+    title: str
+    description: str
+    """What it shows, in words and numbers, for those who do not see it."""
+    svg: str
+    kind: str
+
+
+@contextmanager
+def drawing_style() -> Iterator[None]:
+    """Figures made inside look alike."""
+    import matplotlib as mpl  # slow to import, and needed only to draw
+
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        # A label in a script that the font lacks is drawn as boxes in PNG and PDF, and right in SVG.
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
+        yield
+
+
+def new_figure(height: float) -> "tuple[Figure, Axes]":
+    """One panel, so many inches high."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, height))
+    return figure, figure.add_subplot()
+
+
+def save(figure: "Figure", folder: Path, drawing: Drawing) -> Drawing:
+    """Write the files, without dates or random ids, and return the drawing with its SVG."""
+    import matplotlib as mpl
+
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / drawing.key
+    with mpl.rc_context({"svg.hashsalt": drawing.key}):
+        figure.savefig(f"{path}.pdf", metadata={"CreationDate": None})
+        figure.savefig(f"{path}.png", dpi=200, metadata={"Software": None})
+        figure.savefig(f"{path}.svg", metadata={"Date": None, "Creator": None})
+    source = Path(f"{path}.svg").read_text(encoding="utf-8")
+    svg = for_page(source, drawing.key, drawing.title, drawing.description)
+    return Drawing(drawing.key, drawing.title, drawing.description, svg, drawing.kind)

@@ -14,14 +14,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
-from detente.errors import ConfigError, DetenteError, Interrupted, ProcessLost, did_you_mean
+from detente.errors import ConfigError, DetenteError, Interrupted, ProcessLost
 
 if TYPE_CHECKING:
     from detente.settings import StudySettings
-    from detente.study import Outcome, PlannedRun
-    from detente.study.fine_tune import TaskOutcome
+    from detente.study import PlannedRun
 
 app = typer.Typer(
     help="Measure and treat negative interference between languages in multilingual language models.",
@@ -81,10 +79,11 @@ def prepare(
     study, folder = _load(study_file, overrides, folder)
     from detente.study.execute import prepare_study, verify_data
     from detente.terminal import ProgressView
+    from detente.watched_study import show_data
 
     with _interruptible(), ProgressView(console) as view:
         prepare_study(study, folder, progress=view.counter)
-    _show_data(folder)
+    show_data(console, folder)
     if verify:
         verify_data(study, folder)
         console.print("every checksum holds")
@@ -107,9 +106,9 @@ def pretrain(
     """One run of a study, prepared first when it has to be."""
     study, folder = _load(study_file, overrides, folder)
     from detente.study import plan_runs
+    from detente.watched_study import find_run
 
-    chosen = _find_run(plan_runs(study), run)
-    _do_study(study, folder, "local", None, only=chosen)
+    _do_study(study, folder, "local", None, only=find_run(plan_runs(study), run))
 
 
 @app.command()
@@ -289,83 +288,17 @@ def _load(study_file: Path, overrides: list[str], folder: Path | None) -> "tuple
     return settings, folder or study_folder(settings)
 
 
-def _show_data(folder: Path) -> None:
-    from detente.study.data_table import HEADER, data_table
-    from detente.terminal import print_table
-
-    rows, doubts = data_table(folder)
-    print_table(console, "Text, all splits", HEADER, rows, doubts)
-
-
 def _do_study(
     settings: "StudySettings", folder: Path, engine: str, workers: int | None, only: "PlannedRun | None" = None
 ) -> None:
-    from detente.study import run_study
-    from detente.terminal import ProgressView
+    from detente.watched_study import do_study
 
-    if workers is not None and engine == "local":
-        raise ConfigError("--workers has no effect with `--engine local`. Add `--engine processes`.")
-    with _interruptible(), ProgressView(console) as view:
-
-        def planned(number: int) -> None:
-            _show_data(folder)
-            view.start_whole("runs", number)
-
-        def ended(outcome: "Outcome") -> None:
-            view.advance_whole(_outcome_line(outcome))
-
-        outcomes = run_study(
-            settings,
-            folder,
-            engine=engine,
-            workers=workers,
-            only=only.name if only else None,
-            prepare_progress=view.counter,
-            on_plan=planned,
-            run_progress=lambda run: view.steps(run.name),
-            on_wait=view.in_hand,
-            on_outcome=ended,
-        )
-    failed: list[Outcome | TaskOutcome] = [outcome for outcome in outcomes if outcome.record is None]
-    if settings.tasks and only is None:
-        failed += _do_tasks(settings, folder, engine, workers)
-    if any(outcome.record for outcome in outcomes) and _rank() == 0:
+    with _interruptible():
+        ended = do_study(console, settings, folder, engine=engine, workers=workers, only=only)
+    if ended.has_records and _rank() == 0:
         _report(folder)
-    if failed:
+    if ended.has_failed:
         raise typer.Exit(1)
-
-
-def _do_tasks(
-    settings: "StudySettings", folder: Path, engine: str, workers: int | None
-) -> "list[Outcome | TaskOutcome]":
-    """Fine-tune the runs, and give those that failed."""
-    if "TORCHELASTIC_RUN_ID" in os.environ:
-        console.print("tasks are fine-tuned by one process: call `detente study` again without torchrun")
-        return []
-    from detente.study.fine_tune import fine_tune_study
-    from detente.terminal import ProgressView
-
-    with _interruptible(), ProgressView(console) as view:
-        outcomes = fine_tune_study(
-            settings,
-            folder,
-            engine=engine,
-            workers=workers,
-            on_plan=lambda number: view.start_whole("fine-tunings", number),
-            progress=view.counter if engine == "local" else None,
-            on_outcome=lambda outcome: view.advance_whole(_task_line(outcome)),
-        )
-    return [outcome for outcome in outcomes if outcome.record is None]
-
-
-def _task_line(outcome: "TaskOutcome") -> str:
-    name = outcome.job.name
-    if outcome.record is None:
-        return f"[red]failed[/]  {name}: {escape(outcome.error or '')}"
-    scores = "  ".join(
-        f"{score.language} {score.value:.1f}" for score in outcome.record.scores if score.setting != "oracle"
-    )
-    return f"[green]done[/]    {name}  {scores}  {outcome.record.seconds:.0f} s"
 
 
 @contextmanager
@@ -375,30 +308,6 @@ def _interruptible() -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         raise Interrupted(None, signal.SIGINT) from None
-
-
-def _outcome_line(outcome: "Outcome") -> str:
-    name = outcome.run.name
-    if outcome.record is None:
-        return f"[red]failed[/]  {name}: {escape(outcome.error or '')}"
-    scores = "  ".join(
-        f"{label} {result.test.bits_per_character:.3f}" for label, result in outcome.record.languages.items()
-    )
-    return f"[green]done[/]    {name}  bits per character {scores}  {outcome.record.train_seconds:.0f} s"
-
-
-def _find_run(runs: "list[PlannedRun]", wanted: str) -> "PlannedRun":
-    short = {f"{'+'.join(run.settings.mixture)}/{run.settings.treatment}": run for run in reversed(runs)}
-    largest = max((run.settings.mixture for run in runs), key=len)
-    joint = [run for run in reversed(runs) if run.settings.mixture == largest and len(largest) > 1]
-    aliases = {f"joint/{run.settings.treatment}": run for run in joint}
-    names = {run.name: run for run in runs}
-    found = {**aliases, **short, **names}.get(wanted)
-    if found is None:
-        raise ConfigError(
-            f"--run {wanted}: there is no such run.{did_you_mean(wanted, [*names, *short])} `--dry-run` lists them."
-        )
-    return found
 
 
 def _report(folder: Path) -> None:

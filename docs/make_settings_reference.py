@@ -24,6 +24,7 @@ GROUPS = {
     "meta": "MetaSettings",
     "batches": "BatchSettings",
     "training": "TrainingSettings",
+    "watch": "WatchSettings",
     "tasks.LABEL": "TaskSettings",
     "tasks.LABEL.data.LABEL": "TaskFiles",
 }

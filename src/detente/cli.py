@@ -162,6 +162,34 @@ def check_meta(
 
 
 @app.command()
+def diagnose(
+    run: Annotated[Path, typer.Argument(help="The folder of a run, STUDY/runs/NAME.", show_default=False)],
+    gradients: Annotated[bool, typer.Option("--gradients", help="Gradient conflict.")] = False,
+    affinity: Annotated[bool, typer.Option("--affinity", help="What a step on one language does to others.")] = False,
+    similarity: Annotated[bool, typer.Option("--similarity", help="Whether translations look alike inside.")] = False,
+    blocks: Annotated[int, typer.Option(help="Blocks of each language for its gradient.", min=2)] = 4096,
+    parallel: Annotated[
+        str, typer.Option(help="Aligned files, as en=FILE,sw=FILE, for --similarity.", show_default=False)
+    ] = "",
+) -> None:
+    """Where the languages of a run conflict: all diagnoses, or those that are named. Results and figures go into RUN/diagnosis."""
+    from detente.diagnosis_view import diagnose_affinity, diagnose_gradients, diagnose_similarity
+    from detente.examine import Examination
+
+    files = _paths(parallel)
+    are_all = not (gradients or affinity or similarity)
+    with _interruptible():
+        examined = Examination(run)
+        if gradients or are_all:
+            diagnose_gradients(console, examined, blocks=blocks)
+        if affinity or are_all:
+            diagnose_affinity(console, examined)
+        if similarity or are_all:
+            diagnose_similarity(console, examined, run, files)
+    console.print(f"results and figures: {examined.folder}", highlight=False)
+
+
+@app.command()
 def export(
     run: Annotated[Path, typer.Argument(help="The folder of a run, STUDY/runs/NAME.", show_default=False)],
     folder: Annotated[
@@ -251,6 +279,14 @@ def main() -> None:
 def _listed(text: str) -> list[str]:
     """Labels of `en,sw`."""
     return [label.strip() for label in text.split(",") if label.strip()]
+
+
+def _paths(text: str) -> dict[str, Path]:
+    """Label -> file, of `en=FILE,sw=FILE`."""
+    pairs = [part.partition("=") for part in _listed(text)]
+    if wrong := [label for label, _, file in pairs if not file]:
+        raise ConfigError(f"--parallel: {wrong[0]} names no file. Write {wrong[0]}=FILE.")
+    return {label: Path(file) for label, _, file in pairs}
 
 
 def _rank() -> int:

@@ -1,5 +1,5 @@
 """The Transformer encoder with its masked-LM head, in two variants behind one interface."""
 
-from detente.encoder.encoder import Encoder
+from detente.encoder.encoder import Encoder, HiddenStates
 
-__all__ = ["Encoder"]
+__all__ = ["Encoder", "HiddenStates"]

@@ -118,3 +118,18 @@ class Encoder(nn.Module):
                 nn.init.normal_(parameter, std=0.02 * scale, generator=generator)
             elif name.endswith("bias"):
                 nn.init.zeros_(parameter)
+
+
+class HiddenStates(nn.Module):
+    """What `functional_call` calls for hidden states, where the encoder itself would give logits; its parameters begin with `encoder.`."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(
+        self, tokens: Int[Tensor, "B T"], language: int, mask: Mask | None = None
+    ) -> tuple[Float[Tensor, "B T D"], ...]:
+        """The embeddings and the output of every block, the last after the final norm."""
+        *lower, last = self.encoder.hidden_states(tokens, language, mask)
+        return (*lower, self.encoder.final_norm(last))

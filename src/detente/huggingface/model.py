@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.utils.generic import ModelOutput
 
-from detente.encoder import Encoder
+from detente.encoder import Encoder, HiddenStates
 from detente.encoder.blocks import Rotary
 from detente.errors import ConfigError
 from detente.huggingface.config import DetenteConfig
@@ -192,19 +192,7 @@ class DetenteModel(DetentePreTrainedModel):
     def _states_of(self, index: int, tokens: Tensor, mask: Tensor | None) -> tuple[Tensor, ...]:
         # By attribute: the replicas of nn.DataParallel list no parameters.
         phi: dict[str, Tensor] = {f"encoder.{name}": attrgetter(name)(self.specific[index]) for name in self.owned}
-        return functional_call(_States(self.encoder), phi, (tokens, index, mask), strict=False)
-
-
-class _States(nn.Module):
-    """What `functional_call` calls: hidden states, where the encoder itself would give logits."""
-
-    def __init__(self, encoder: Encoder) -> None:
-        super().__init__()
-        self.encoder = encoder
-
-    def forward(self, tokens: Tensor, index: int, mask: Tensor | None) -> tuple[Tensor, ...]:
-        *lower, last = self.encoder.hidden_states(tokens, index, mask)
-        return (*lower, self.encoder.final_norm(last))
+        return functional_call(HiddenStates(self.encoder), phi, (tokens, index, mask), strict=False)
 
 
 def _row_languages(config: DetenteConfig, language_ids: Tensor | None, tokens: Tensor) -> Tensor:

@@ -46,10 +46,11 @@ class RunData:
 
 
 def fingerprint(settings: RunSettings, data: RunData) -> str:
-    """Hash of everything that decides a run's result. How often it is saved, and what its system is called, does not."""
+    """Hash of everything that decides a run's result. How often it is saved or watched, and what its system is called, does not."""
     is_meta = settings.treatment == "meta-adapter"
     chosen = settings.model_dump(
-        mode="json", exclude={"training": set(SAVING), "variant": True, "meta": set(WATCHING) if is_meta else True}
+        mode="json",
+        exclude={"training": set(SAVING), "variant": True, "watch": True, "meta": set(WATCHING) if is_meta else True},
     )
     content = {
         "format": FORMAT,

@@ -1,6 +1,6 @@
 """One pretraining run: settings and a data folder in, a run folder with its record out. The same call again is free or goes on."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -52,13 +52,25 @@ def build_model(settings: RunSettings, vocabulary_size: int) -> TreatedEncoder:
     return treat(encoder, TREATMENTS[settings.treatment], settings.mixture, settings.adapter, seed=seed)
 
 
-def pretrain(settings: RunSettings, data_folder: Path, folder: Path, *, progress: Progress | None = None) -> RunRecord:
+Watch = Callable[[RunSettings, RunData, TreatedEncoder, Path, int], Observer | None]
+"""Given the run, its folder and the steps done, what looks on at the steps to come."""
+
+
+def pretrain(
+    settings: RunSettings,
+    data_folder: Path,
+    folder: Path,
+    *,
+    progress: Progress | None = None,
+    watch: Watch | None = None,
+) -> RunRecord:
     """Do, continue or just read a run.
 
     Args:
         data_folder: `STUDY/data/NAME`, with the vocabulary and the token store.
         folder: the run's own; its record is returned at once when it is there and fits.
         progress: told after each step.
+        watch: makes a further observer, as `detente.examine.gradient_watch` does.
 
     Raises:
         Interrupted: a signal came; the state is saved and the same call goes on from there.
@@ -75,7 +87,7 @@ def pretrain(settings: RunSettings, data_folder: Path, folder: Path, *, progress
                 held.enter_context(locked(folder))
         with ranks.agreed():
             run = _finished(folder, mark) or _begin(settings, data, folder, mark, device=device, ranks=ranks)
-        return run if isinstance(run, RunRecord) else run.execute(progress)
+        return run if isinstance(run, RunRecord) else run.execute(progress, watch)
 
 
 def _finished(folder: Path, mark: str) -> RunRecord | None:
@@ -120,18 +132,18 @@ class _Run:
         self.batches = train_batches(settings, data, ranks.share)
         self.scorer = Scorer(settings, data, self.treated)
 
-    def execute(self, progress: Progress | None) -> RunRecord:
+    def execute(self, progress: Progress | None, watch: Watch | None) -> RunRecord:
         state = self._resume()
         reset_peak_memory(self.device)
         # The record is written before signals kill again: a study's parent sends one to a worker that Ctrl-C has stopped already.
         with StopRequest(self.ranks) as stop:
-            record = self._recorded(state["step"], progress, stop)
+            record = self._recorded(state["step"], progress, watch, stop)
         # A signal that came after the last step: this run is done, the next must not begin.
         if signal_number := stop.asked():
             raise Interrupted(record.steps, signal_number)
         return record
 
-    def _recorded(self, start: int, progress: Progress | None, stop: StopRequest) -> RunRecord:
+    def _recorded(self, start: int, progress: Progress | None, watch: Watch | None, stop: StopRequest) -> RunRecord:
         """However it ends, a record says so."""
         try:
             with self._opened_log(start) as log:
@@ -139,7 +151,7 @@ class _Run:
                     self._step(),
                     start=start,
                     stop=self.settings.training.steps,
-                    observers=self._observers(log, progress, start=start),
+                    observers=self._observers(log, progress, watch, start=start),
                     saver=self._saver(log),
                     stop_request=stop,
                 )
@@ -208,7 +220,9 @@ class _Run:
                     "machines must see the same folder."
                 )
 
-    def _observers(self, log: MetricsLog | None, progress: Progress | None, *, start: int) -> list[Observer]:
+    def _observers(
+        self, log: MetricsLog | None, progress: Progress | None, watch: Watch | None, *, start: int
+    ) -> list[Observer]:
         last = self.settings.training.steps
         before = (line for line in read_metrics(self.folder) if line["step"] <= start)
         limit = SkipLimit(self.settings.meta.skip_limit, already=skipped_steps(before))
@@ -216,7 +230,8 @@ class _Run:
             return [self.clock, limit]
         validation = Validation(self.scorer.validation, log, every=self.settings.training.validate_every, last=last)
         told = [] if progress is None else [lambda done, report: progress(done, last, report)]
-        return [self.clock, log, limit, validation, *told]
+        watching = watch(self.settings, self.data, self.treated, self.folder, start) if watch else None
+        return [self.clock, log, limit, validation, *([watching] if watching else []), *told]
 
     def _saver(self, log: MetricsLog | None) -> Checkpoints:
         training = self.settings.training

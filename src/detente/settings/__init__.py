@@ -14,6 +14,7 @@ from detente.settings.schema import (
     TrainingSettings,
     TreatmentName,
     VocabularySettings,
+    WatchSettings,
 )
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "TrainingSettings",
     "TreatmentName",
     "VocabularySettings",
+    "WatchSettings",
     "load_study",
     "study_from_mapping",
 ]

@@ -254,6 +254,15 @@ class TrainingSettings(Settings):
     """The newest so many are kept."""
 
 
+class WatchSettings(Settings):
+    """What is measured along training besides losses. It changes no weight."""
+
+    gradients_every: PositiveInt | None = None
+    """Steps between measurements of gradient conflict; none when not given."""
+    gradient_blocks: PositiveInt = 512
+    """Blocks of each language in a measurement. The source took 4096 sentences."""
+
+
 class RunSettings(Settings):
     """One pretraining run: what decides its result, and nothing else."""
 
@@ -270,6 +279,7 @@ class RunSettings(Settings):
     meta: MetaSettings = MetaSettings()
     batches: BatchSettings = BatchSettings()
     training: TrainingSettings = TrainingSettings()
+    watch: WatchSettings = WatchSettings()
     vocabulary: str = "shared"
     """Name of the vocabulary in the study's data folder."""
     drawn_evenly: bool = False
@@ -345,6 +355,7 @@ class StudySettings(Settings):
     meta: MetaSettings = MetaSettings()
     batches: BatchSettings = BatchSettings()
     training: TrainingSettings = TrainingSettings()
+    watch: WatchSettings = WatchSettings()
     tasks: dict[str, TaskSettings] = Field(default_factory=dict)
     """Name -> a downstream task that every run is fine-tuned on: `ner`, `pos`, `qa`, `nli`, or a name with `task`."""
 

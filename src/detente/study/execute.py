@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 
 from detente.errors import ConfigError, DetenteError, Interrupted, ProcessLost
+from detente.examine import gradient_watch
 from detente.prepare import Counter, prepare, vocabulary_name
 from detente.pretrain.data import SAVING, RunData, fingerprint
 from detente.pretrain.observers import Progress
@@ -189,7 +190,9 @@ def _one_by_one(
 def _do(job: Job, progress: Progress | None = None, ranks: Ranks = ALONE) -> Outcome:
     """Whatever goes wrong with one run must not end the study; but what only one of several processes met does."""
     try:
-        return Outcome(job.run, pretrain(job.run.settings, job.data_folder, job.folder, progress=progress))
+        return Outcome(
+            job.run, pretrain(job.run.settings, job.data_folder, job.folder, progress=progress, watch=gradient_watch)
+        )
     except (Interrupted, ProcessLost):
         raise
     except Exception as error:

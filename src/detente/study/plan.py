@@ -84,6 +84,7 @@ def _run(
             meta=meta if treatment == "meta-adapter" else MetaSettings(),
             batches=study.batches,
             training=study.training.model_copy(update={"steps": steps}),
+            watch=study.watch,
             vocabulary=vocabulary_name(study, mixture),
             drawn_evenly=by_examples,
         )

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from detente.encoder import Encoder
+from detente.encoder import Encoder, HiddenStates
 from detente.settings import AdapterSettings
 from detente.treatment.adapter import SLOTS
 
@@ -59,6 +59,16 @@ class TreatedEncoder:
         phi = self.specific[language] if specific is None else specific
         index = self.languages.index(language)
         return functional_call(self.encoder, {**theta, **phi}, (tokens, index, positions), strict=False)
+
+    def hidden_states(
+        self, language: str, tokens: Int[Tensor, "B T"], mask: Bool[Tensor, "B T"] | None = None
+    ) -> tuple[Float[Tensor, "B T D"], ...]:
+        """The embeddings and the output of every block, as `language` has them; the mask is False at padding."""
+        own: dict[str, Tensor] = {
+            f"encoder.{name}": p for name, p in {**self.shared, **self.specific[language]}.items()
+        }
+        arguments = (tokens, self.languages.index(language), mask)
+        return functional_call(HiddenStates(self.encoder), own, arguments, strict=False)
 
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """`shared/NAME` and `specific/LANGUAGE/NAME`, in a fixed order: the names used in checkpoints."""

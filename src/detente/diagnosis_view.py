@@ -1,0 +1,85 @@
+"""What `detente diagnose` does and prints: each diagnosis in turn, its table, and its figures beside its JSON file."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+
+from detente.diagnosis_results.affinity import LookaheadAffinity
+from detente.diagnosis_results.gradients import THETA, GradientConflict
+from detente.diagnosis_results.similarity import RepresentationSimilarity
+from detente.examine import Examination, parallel_text
+from detente.report.gradient_figure import draw_conflict
+from detente.report.matrix_figure import affinity_picture, draw_matrix
+from detente.report.similarity_figure import draw_similarity
+from detente.terminal import ProgressView, print_table
+
+WEAK = "Cannot tell: the interval covers zero, or a language's own gradient is too noisy at this size of batch. Measure on more blocks."
+
+
+def diagnose_gradients(console: Console, examined: Examination, *, blocks: int) -> None:
+    """Gradient conflict: cost first, then a row for each pair and region."""
+    console.print(f"gradients: {examined.conflict_cost(blocks)}", highlight=False)
+    with ProgressView(console) as view:
+        found = examined.gradients(blocks=blocks, progress=view.counter)
+    header, *rows = found.as_rows()
+    if rows:
+        print_table(console, "Gradient conflict", header, rows, _gradient_notes(found, examined))
+    header, *rows = found.control_rows()
+    print_table(console, "Each language against itself", header, rows[: len(found.languages)])
+    for first, second in found.pairs:
+        draw_conflict(found, first, second, examined.folder)
+
+
+def _gradient_notes(found: GradientConflict, examined: Examination) -> list[str]:
+    is_weak = any(found.pair(*pair, THETA).verdict == "cannot tell" for pair in found.pairs)
+    size = examined.text.blocks_in(min(found.microbatches))
+    short = found.short_languages
+    return [
+        f"Raw: of the gradients of {size:,} blocks. If the same: what it would be, were noise the only difference. Corrected: without noise.",
+        *([f"Smaller batches for want of text: {', '.join(short)}."] if short else []),
+        *([WEAK] if is_weak else []),
+    ]
+
+
+def diagnose_affinity(console: Console, examined: Examination) -> None:
+    """Lookahead affinity, a row for each language that takes the step."""
+    found = examined.affinity()
+    rows = [[language, *_affinity_cells(found, i)] for i, language in enumerate(found.languages)]
+    note = f"Share of the column's loss that an SGD step of rate {found.draws[0].rate:g} on the row takes away, in percent; 95 % over draws."
+    print_table(console, "Lookahead affinity", ["a step on", *found.languages], rows, [note])
+    draw_matrix(affinity_picture(found), examined.folder)
+
+
+def _affinity_cells(found: LookaheadAffinity, row: int) -> list[str]:
+    if found.low is None or found.high is None:
+        return [f"{100 * value:+.3f}" for value in found.mean[row]]
+    arms = [(high - low) / 2 for low, high in zip(found.low[row], found.high[row], strict=True)]
+    return [f"{100 * value:+.3f} ± {100 * arm:.3f}" for value, arm in zip(found.mean[row], arms, strict=True)]
+
+
+def diagnose_similarity(console: Console, examined: Examination, run: Path, files: Mapping[str, Path]) -> None:
+    """CKA and retrieval, a row for each pair and layer; says what it lacks where there is no parallel text."""
+    text = parallel_text(run, examined.languages, files)
+    if text is None:
+        console.print("similarity: left out. It needs sentences that say the same: --parallel en=FILE,sw=FILE")
+        return
+    found = examined.similarity(text)
+    header = ["languages", "layer", "CKA", "debiased", "shuffled", "found there", "found back"]
+    note = f"{found.pairs[0].sentences:,} parallel sentences. Found: share whose nearest neighbour in the other language is the translation."
+    print_table(console, "Similarity of representations", header, _similarity_rows(found), [note])
+    draw_similarity(found, examined.folder)
+
+
+def _similarity_rows(found: RepresentationSimilarity) -> list[list[str]]:
+    return [
+        [
+            f"{pair.first}-{pair.second}",
+            "embeddings" if number == 0 else str(number),
+            *("" if value is None else f"{value:.3f}" for value in (layer.cka, layer.debiased_cka, layer.shuffled_cka)),
+            f"{layer.found_second:.1%}",
+            f"{layer.found_first:.1%}",
+        ]
+        for pair in found.pairs
+        for number, layer in enumerate(pair.layers)
+    ]

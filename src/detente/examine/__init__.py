@@ -1,0 +1,10 @@
+"""Diagnoses of a run of ours: its newest checkpoint, on its own text; results and figures in RUN/diagnosis.
+
+`detente.diagnose` has the diagnoses themselves, for any module.
+"""
+
+from detente.examine.examination import FOLDER, Examination
+from detente.examine.parallel import parallel_text
+from detente.examine.watch import gradient_watch
+
+__all__ = ["FOLDER", "Examination", "gradient_watch", "parallel_text"]

@@ -1,0 +1,94 @@
+"""A run opened for diagnoses. Nothing of it is changed but its folder `diagnosis`."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from detente.corpus.parallel import ParallelText
+from detente.diagnose.affinity import Draw, lookahead_affinity
+from detente.diagnose.gradient_cost import ConflictCost, conflict_cost
+from detente.diagnose.gradients import gradient_conflict
+from detente.diagnose.similarity import mean_pool, representation_similarity
+from detente.diagnosis_results.affinity import LookaheadAffinity
+from detente.diagnosis_results.gradients import GradientConflict
+from detente.diagnosis_results.similarity import RepresentationSimilarity
+from detente.examine.text import AT_ONCE, RunText, theta_loss
+from detente.prepare import Counter
+from detente.pretrain.opened_run import open_run
+
+FOLDER = "diagnosis"
+
+
+class Examination:
+    """A run at its newest checkpoint, without dropout.
+
+    Raises:
+        DataError, RecordError, CheckpointError: see `open_run`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.run = open_run(folder)
+        self.folder = folder / FOLDER
+        self.languages = self.run.settings.mixture
+        self.text = RunText(self.run.settings, self.run.data, self.run.device)
+        self.loss = theta_loss(self.run.treated, self.run.settings.training.precision)
+        self.run.treated.encoder.eval()
+
+    def conflict_cost(self, blocks: int, *, parts: int = 8) -> ConflictCost:
+        """Of `gradients`, before it starts."""
+        languages, microbatches = len(self.languages), self.text.batches_of(blocks)
+        return conflict_cost(self.run.treated.shared, languages=languages, microbatches=microbatches, parts=parts)
+
+    def gradients(self, *, blocks: int = 4096, parts: int = 8, progress: Counter | None = None) -> GradientConflict:
+        """Gradient conflict on so many blocks of training text of each language; fewer where its text has fewer.
+
+        Raises:
+            DataError: a language has not two batches of text.
+            TrainingError: a gradient is not finite.
+        """
+        batches = {language: self.text.one_pass(language, blocks) for language in self.languages}
+        theta = self.run.treated.shared
+        found = gradient_conflict(self.loss, theta, batches, step=self.run.step, parts=parts, progress=progress)
+        found.write(self.folder)
+        return found
+
+    def affinity(self, *, draws: int = 16, rate: float = 0.01) -> LookaheadAffinity:
+        """Lookahead affinity: steps on training text, their effect on validation text.
+
+        Raises:
+            TrainingError: a loss is not finite.
+        """
+        drawn = {language: self._draws(language, draws) for language in self.languages}
+        found = lookahead_affinity(self.loss, self.run.treated.shared, drawn, rate=rate, step=self.run.step)
+        found.write(self.folder)
+        return found
+
+    def similarity(self, text: ParallelText) -> RepresentationSimilarity:
+        """CKA and retrieval between the mixture's languages on sentences that say the same."""
+        batches = {language: self._sentences(text.sentences[language]) for language in self.languages}
+        found = representation_similarity(self._states, batches)
+        found.write(self.folder)
+        return found
+
+    def _draws(self, language: str, count: int) -> list[Draw]:
+        """Of a short validation split, batches come again."""
+        watched = self.text.validation(language, count)
+        return [Draw(self.text.batch(language, number), watched[number % len(watched)]) for number in range(count)]
+
+    def _sentences(self, sentences: tuple[str, ...]) -> list[tuple[Tensor, Tensor]]:
+        """Tokens and mask; a sentence longer than a block is cut."""
+        encoded = self.run.data.vocabulary.encode_batch(list(sentences))
+        return [self._padded(encoded[first : first + AT_ONCE]) for first in range(0, len(encoded), AT_ONCE)]
+
+    def _padded(self, rows: list[list[int]]) -> tuple[Tensor, Tensor]:
+        longest = min(max(map(len, rows)), self.run.settings.batches.block_length)
+        tokens = torch.full((len(rows), longest), self.run.data.vocabulary.pad_id)
+        for row, ids in zip(tokens, rows, strict=True):
+            cut = ids[:longest]
+            row[: len(cut)] = torch.tensor(cut)
+        return tokens.to(self.run.device), (tokens != self.run.data.vocabulary.pad_id).to(self.run.device)
+
+    def _states(self, language: str, batch: tuple[Tensor, Tensor]) -> list[Tensor]:
+        tokens, mask = batch
+        return [mean_pool(layer, mask) for layer in self.run.treated.hidden_states(language, tokens, mask)]

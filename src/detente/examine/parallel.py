@@ -1,0 +1,29 @@
+"""Sentences that say the same in the languages of a run: the user's files, or what constructed languages are made to say."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from detente.corpus.parallel import ParallelText, constructed_parallel, read_parallel
+from detente.errors import ConfigError
+from detente.settings.load_tasks import load_resolved
+
+SENTENCES = 500
+
+
+def parallel_text(run_folder: Path, languages: tuple[str, ...], files: Mapping[str, Path]) -> ParallelText | None:
+    """Of all the run's languages; None when there are no files and a language is not constructed.
+
+    Raises:
+        ConfigError: files of other languages are given, or not of all.
+        DataError: the files are not aligned.
+    """
+    if files:
+        if files.keys() != set(languages):
+            raise ConfigError(
+                f"--parallel has {', '.join(files)}, the run has {', '.join(languages)}. Give a file for each of these."
+            )
+        return read_parallel({language: files[language] for language in languages}, limit=SENTENCES)
+    study = load_resolved(run_folder.resolve().parent.parent / "study.yaml")
+    constructed = {label: study.languages[label].constructed for label in languages}
+    spoken = {label: settings for label, settings in constructed.items() if settings is not None}
+    return constructed_parallel(spoken, SENTENCES) if len(spoken) == len(languages) > 1 else None

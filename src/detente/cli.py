@@ -165,23 +165,44 @@ def check_meta(
 def diagnose(
     run: Annotated[Path, typer.Argument(help="The folder of a run, STUDY/runs/NAME.", show_default=False)],
     gradients: Annotated[bool, typer.Option("--gradients", help="Gradient conflict.")] = False,
+    masks: Annotated[bool, typer.Option("--masks", help="Which parameters belong to whom.")] = False,
     affinity: Annotated[bool, typer.Option("--affinity", help="What a step on one language does to others.")] = False,
     similarity: Annotated[bool, typer.Option("--similarity", help="Whether translations look alike inside.")] = False,
     blocks: Annotated[int, typer.Option(help="Blocks of each language for its gradient.", min=2)] = 4096,
+    groups: Annotated[
+        str, typer.Option(help="What shares a gate of a mask: rows, heads, neurons, matrices, weights.")
+    ] = "rows",
+    steps: Annotated[int, typer.Option(help="Updates of each mask; every language has two.", min=1)] = 200,
+    sparsity_weight: Annotated[
+        float | None,
+        typer.Option(help="Nats that keeping every gate open costs; 3 when not given.", show_default=False),
+    ] = None,
+    target_open: Annotated[
+        float | None, typer.Option(help="Share of gates to be left open, in place of a price.", show_default=False)
+    ] = None,
     parallel: Annotated[
         str, typer.Option(help="Aligned files, as en=FILE,sw=FILE, for --similarity.", show_default=False)
     ] = "",
 ) -> None:
     """Where the languages of a run conflict: all diagnoses, or those that are named. Results and figures go into RUN/diagnosis."""
-    from detente.diagnosis_view import diagnose_affinity, diagnose_gradients, diagnose_similarity
+    from detente.diagnosis_view import diagnose_affinity, diagnose_gradients, diagnose_masks, diagnose_similarity
     from detente.examine import Examination
 
     files = _paths(parallel)
-    are_all = not (gradients or affinity or similarity)
+    are_all = not (gradients or masks or affinity or similarity)
     with _interruptible():
         examined = Examination(run)
         if gradients or are_all:
             diagnose_gradients(console, examined, blocks=blocks)
+        if masks or are_all:
+            diagnose_masks(
+                console,
+                examined,
+                groups=groups,
+                steps=steps,
+                sparsity_weight=sparsity_weight,
+                target_open=target_open,
+            )
         if affinity or are_all:
             diagnose_affinity(console, examined)
         if similarity or are_all:

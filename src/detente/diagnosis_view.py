@@ -1,15 +1,21 @@
 """What `detente diagnose` does and prints: each diagnosis in turn, its table, and its figures beside its JSON file."""
 
 from collections.abc import Mapping
+from itertools import combinations
 from pathlib import Path
+from statistics import fmean
+from typing import Any
 
 from rich.console import Console
 
 from detente.diagnosis_results.affinity import LookaheadAffinity
+from detente.diagnosis_results.gradient_series import GradientConflictSeries
 from detente.diagnosis_results.gradients import THETA, GradientConflict
+from detente.diagnosis_results.masks import ParameterMasks
 from detente.diagnosis_results.similarity import RepresentationSimilarity
 from detente.examine import Examination, parallel_text
-from detente.report.gradient_figure import draw_conflict
+from detente.report.gradient_figure import draw_conflict, draw_conflict_over_training
+from detente.report.mask_figures import draw_mask_extremes, draw_mask_shares, draw_mask_similarity
 from detente.report.matrix_figure import affinity_picture, draw_matrix
 from detente.report.similarity_figure import draw_similarity
 from detente.terminal import ProgressView, print_table
@@ -29,6 +35,8 @@ def diagnose_gradients(console: Console, examined: Examination, *, blocks: int) 
     print_table(console, "Each language against itself", header, rows[: len(found.languages)])
     for first, second in found.pairs:
         draw_conflict(found, first, second, examined.folder)
+    if (examined.folder / GradientConflictSeries.FILE).exists():
+        draw_conflict_over_training([GradientConflictSeries.read(examined.folder)], examined.folder)
 
 
 def _gradient_notes(found: GradientConflict, examined: Examination) -> list[str]:
@@ -40,6 +48,56 @@ def _gradient_notes(found: GradientConflict, examined: Examination) -> list[str]
         *([f"Smaller batches for want of text: {', '.join(short)}."] if short else []),
         *([WEAK] if is_weak else []),
     ]
+
+
+def diagnose_masks(console: Console, examined: Examination, **wishes: Any) -> None:
+    """Which parameters belong to whom: shares, likeness of masks, and what follows when masks are swapped.
+
+    Args:
+        wishes: of `Examination.masks`.
+    """
+    with ProgressView(console) as view:
+        found = examined.masks(**wishes, progress=view.counter)
+    print_table(console, f"Masks over {found.groups}", *_share_table(found))
+    print_table(console, "Loss of held-out text under a mask, nats", *_swap_table(found))
+    draw_mask_shares(found, examined.folder)
+    for pair in combinations(found.languages, 2):
+        draw_mask_similarity(found, pair, examined.folder)
+        for language, other in (pair, pair[::-1]):
+            draw_mask_extremes(found, language, other, examined.folder)
+    if len(found.languages) == 1:
+        draw_mask_similarity(found, found.languages, examined.folder)
+
+
+def _share_table(found: ParameterMasks) -> tuple[list[str], list[list[str]], list[str]]:
+    by_chance = [found.control_shares(language) for language in found.languages]
+    rows = [
+        [
+            " ".join(([] if row.layer is None else [f"layer {row.layer}"]) + [row.kind or "all"]),
+            *(f"{share:.1%}" for share in (row.universal, row.owned, row.unused)),
+            f"{fmean(control[number].owned for control in by_chance):.1%}",
+        ]
+        for number, row in enumerate(found.shares())
+    ]
+    header = ["parameters", "universal", "owned", "unused", "owned by chance"]
+    note = (
+        "Groups that are open for all languages, for some, for none. By chance: between two masks of one language, so what `owned` "
+        "has over it is the languages'."
+    )
+    return header, rows, [note]
+
+
+def _swap_table(found: ParameterMasks) -> tuple[list[str], list[list[str]], list[str]]:
+    def row(name: str, losses: Mapping[str, float]) -> list[str]:
+        return [name, *(f"{losses[language]:.3f}" for language in found.languages)]
+
+    rows = [row("none", found.full_loss), *(row(f"of {mask}", losses) for mask, losses in found.swaps.items())]
+    for owner, removal in found.removals.items():
+        by_chance = {language: fmean(removal.random_loss[language]) for language in found.languages}
+        rows.append(row(f"without the {removal.num_groups:,} of {owner} alone", removal.loss))
+        rows.append(row(f"without {removal.num_groups:,} at random", by_chance))
+    note = "Columns: language of the text. A language's own mask should cost it less than another's, and losing what it owns should cost it most."
+    return ["mask", *found.languages], rows, [note]
 
 
 def diagnose_affinity(console: Console, examined: Examination) -> None:

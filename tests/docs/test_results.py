@@ -12,13 +12,14 @@ from detente.report import all_tables
 from detente.report.formats import write_table
 from detente.report.inventory import read_study
 from detente.results import RunRecord, read_record, write_json
+from detente.task_results import TaskRecord
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "results"
 RECORDED = sorted(RESULTS.glob("*/records.jsonl"))
 
 
-PAGES = {"en-sw-steps": "en-sw", "meta-constructed": "meta", "meta-en-sw": "meta"}
+PAGES = {"en-sw-steps": "en-sw", "meta-constructed": "meta", "meta-en-sw": "meta", "tasks-en-sw": "tasks"}
 """Records -> their page, where it has another name."""
 
 
@@ -74,6 +75,13 @@ def test_costs_are_made_from_the_records(name: str) -> None:
     lines = [line for result in record["results"] for line in script("meta_cost", "benchmarks").table(result)]
     assert len(lines) > 10
     assert [line for line in lines if line not in page] == []
+
+
+def test_the_checkpoint_of_others_has_the_scores_of_its_record() -> None:
+    record = TaskRecord.model_validate_json((RESULTS / "tasks-en-sw" / "checkpoint.json").read_text(encoding="utf-8"))
+    within, zero_shot, _ = (score.value for score in record.scores)
+    page = " ".join((RESULTS / "tasks.md").read_text(encoding="utf-8").split())
+    assert f"{within:.1f} within English and {zero_shot:.1f} zero-shot on Swahili" in page
 
 
 def test_what_the_plan_left_out_is_not_recorded(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from detente.diagnosis_results.affinity import LookaheadAffinity
 from detente.diagnosis_results.gradient_series import GradientConflictSeries
 from detente.diagnosis_results.gradients import GradientConflict
+from detente.diagnosis_results.masks import ParameterMasks
 from detente.diagnosis_results.similarity import RepresentationSimilarity
 from detente.encoder import HiddenStates
 from detente.examine import FOLDER, Examination, gradient_watch
@@ -78,19 +79,35 @@ def test_gradients_are_those_of_the_run(folder: Path) -> None:
 
 def test_all_diagnoses_of_a_run(folder: Path, detente: Run) -> None:
     run = run_of(folder, "te+en_adapter")
-    code, output, errors = detente("diagnose", run, "--blocks", "32")
+    code, output, errors = detente("diagnose", run, "--blocks", "32", "--steps", "60", "--sparsity-weight", "0.1")
     assert (code, errors) == (0, "")
     assert "16 forward and backward passes" in output
-    assert output.index("Gradient conflict") < output.index("Lookahead affinity") < output.index("Similarity")
+    titles = ("Gradient conflict", "Masks over rows", "Loss of held-out text", "Lookahead affinity", "Similarity")
+    assert (places := [output.index(title) for title in titles]) == sorted(places)
     assert GradientConflict.read(run / FOLDER).microbatches == (8, 8)
     assert LookaheadAffinity.read(run / FOLDER).languages == ("te", "en")
+    masks = ParameterMasks.read(run / FOLDER)
+    assert {(part.layer, part.kind) for part in masks.parts} == {(0, "attention"), (0, "ffn")}
+    assert masks.steps == 60
     similarity = RepresentationSimilarity.read(run / FOLDER)
     assert len(similarity.pairs[0].layers) == 2
     assert {path.name for path in (run / FOLDER).glob("*.png")} == {
         "gradients-te-en.png",
+        "gradient-series-theta.png",
         "affinity.png",
+        "mask-extremes-te-en.png",
+        "mask-extremes-en-te.png",
+        "mask-similarity-te-en.png",
+        "mask-shares.png",
         "similarity.png",
     }
+
+
+def test_masks_that_close_everything_say_what_to_try(folder: Path, detente: Run) -> None:
+    code, _, errors = detente("diagnose", run_of(folder, "te+en_none"), "--masks", "--steps", "60")
+    assert code == 2
+    assert "prunes everything" in errors
+    assert "Try 0.3" in errors
 
 
 def test_a_mono_run_has_its_control_only(folder: Path, detente: Run) -> None:

@@ -6,6 +6,7 @@ group, learned twice for each language. `detente.diagnose.mask_effects` then tri
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -33,7 +34,7 @@ class LearnedMask:
     """One run for one language.
 
     Attributes:
-        price: of the last step, in nats for all gates.
+        price: in nats for all gates, mean over the last fifth of the steps.
     """
 
     seed: int
@@ -125,18 +126,18 @@ class _Learner:
         random = torch.Generator(device).manual_seed(derive_seed("mask gates", seed, language))
         logits = torch.full((self.grouping.num_groups,), START, device=device, requires_grad=True)
         optimizer = torch.optim.Adam([logits], self.learning_rate)
-        nats = 0.0
+        prices: list[float] = []
         for step in range(self.steps):
             uniform = torch.rand(logits.shape, generator=random, device=device)
             open_share = expected_open(logits).mean()
-            nats = self.price(open_share.item(), step / self.steps)
-            total = self._loss(logits, uniform, stream(start + step)) + nats * open_share
+            prices.append(self.price(open_share.item(), step / self.steps))
+            total = self._loss(logits, uniform, stream(start + step)) + prices[-1] * open_share
             self._check_finite(total, language, step)
             (logits.grad,) = torch.autograd.grad(total, [logits])
             optimizer.step()
             self._check_open(logits, language, step)
             advance(1)
-        return LearnedMask(seed, logits.detach(), nats)
+        return LearnedMask(seed, logits.detach(), fmean(prices[-max(1, self.steps // 5) :]))
 
     def _loss(self, logits: Tensor, uniform: Tensor, batch: Any) -> Tensor:
         gates = sample(logits, uniform)

@@ -43,7 +43,7 @@ class MaskRun:
     """One mask of one language.
 
     Attributes:
-        sparsity_weight: the price in nats of keeping every group open, at the end.
+        sparsity_weight: the price in nats of keeping every group open, mean over the last fifth of the steps.
         expected_open: mean probability that a gate is open: what is paid for.
         loss: of the language's held-out text under this mask, without chance.
     """

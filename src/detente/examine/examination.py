@@ -1,5 +1,6 @@
 """A run opened for diagnoses. Nothing of it is changed but its folder `diagnosis`."""
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -9,15 +10,20 @@ from detente.corpus.parallel import ParallelText
 from detente.diagnose.affinity import Draw, lookahead_affinity
 from detente.diagnose.gradient_cost import ConflictCost, conflict_cost
 from detente.diagnose.gradients import gradient_conflict
+from detente.diagnose.mask_effects import try_masks
+from detente.diagnose.masks import learn_masks
 from detente.diagnose.similarity import mean_pool, representation_similarity
 from detente.diagnosis_results.affinity import LookaheadAffinity
 from detente.diagnosis_results.gradients import GradientConflict
+from detente.diagnosis_results.masks import ParameterMasks
 from detente.diagnosis_results.similarity import RepresentationSimilarity
 from detente.examine.text import AT_ONCE, RunText, theta_loss
 from detente.prepare import Counter
 from detente.pretrain.opened_run import open_run
 
 FOLDER = "diagnosis"
+TRIED_ON = 4
+"""Validation batches that masks are tried on."""
 
 
 class Examination:
@@ -61,6 +67,40 @@ class Examination:
         """
         drawn = {language: self._draws(language, draws) for language in self.languages}
         found = lookahead_affinity(self.loss, self.run.treated.shared, drawn, rate=rate, step=self.run.step)
+        found.write(self.folder)
+        return found
+
+    def masks(
+        self,
+        *,
+        groups: str = "rows",
+        steps: int = 200,
+        sparsity_weight: float | None = None,
+        target_open: float | None = None,
+        progress: Counter | None = None,
+    ) -> ParameterMasks:
+        """Masks of each language over theta, learned on training text, tried on validation text.
+
+        Raises:
+            ConfigError: `groups` is unknown, or a number is out of its range.
+            TrainingError: a loss is not finite, or a mask prunes everything.
+        """
+        theta, heads = self.run.treated.shared, self.run.settings.encoder.heads
+        streams = {language: partial(self.text.small_batch, language) for language in self.languages}
+        learned = learn_masks(
+            self.loss,
+            theta,
+            streams,
+            groups=groups,
+            heads=heads if groups == "heads" else None,
+            steps=steps,
+            sparsity_weight=sparsity_weight,
+            target_open=target_open,
+            seed=self.run.settings.seed,
+            progress=progress,
+        )
+        held_out = {language: self.text.validation(language, TRIED_ON) for language in self.languages}
+        found = try_masks(self.loss, theta, learned, held_out)
         found.write(self.folder)
         return found
 

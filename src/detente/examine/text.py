@@ -16,6 +16,8 @@ PURPOSE = "diagnosis"
 """Names the order of the text: another one than training's, so that no batch is the one just trained on, but by chance."""
 AT_ONCE = 32
 """Blocks of a validation batch."""
+SMALL = 1024
+"""Tokens of a step that learns masks: hundreds of small steps tell more than tens of large ones."""
 
 
 def theta_loss(treated: TreatedEncoder, precision: str) -> Loss:
@@ -50,6 +52,11 @@ class RunText:
         stream = self._stream(language)
         count = min(self.batches_of(blocks), stream.epoch_blocks // self._settings.batches.blocks)
         return [stream[number].to(self._device) for number in range(count)]
+
+    def small_batch(self, language: str, number: int) -> MaskedBatch:
+        """The first `SMALL` tokens or so of a training batch."""
+        rows = max(1, SMALL // self._settings.batches.block_length)
+        return self.batch(language, number).split(rows)[0]
 
     def validation(self, language: str, batches: int) -> list[MaskedBatch]:
         """So many batches of the validation split at most, the same for every model."""

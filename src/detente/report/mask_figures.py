@@ -204,4 +204,4 @@ def _file_name(masks: ParameterMasks, languages: Sequence[str]) -> str:
         f"language-{masks.languages.index(language) + 1}" if re.search(UNSAFE, language) else language
         for language in languages
     )
-    return "+".join(names)
+    return "-".join(names)

@@ -107,6 +107,7 @@ def test_the_second_run_finds_the_same(planted: Planted, found: ParameterMasks) 
     assert_found(second.owned("a"), planted.rows == BLOCK_OF["a"])
     assert found.runs["a"][0].logits != found.runs["a"][1].logits
     assert [run.seed for run in found.runs["a"]] == [0, 1]
+    assert [run.sparsity_weight for run in found.runs["a"]] == [3.0, 3.0]
     for control, pair in zip(found.control("a"), found.similarity("a", "b"), strict=True):
         assert control.centred > 0.95
         # Of the four blocks two are alike and two are not.
@@ -120,6 +121,14 @@ def test_a_mask_serves_its_own_language_only(found: ParameterMasks) -> None:
         assert found.swaps[other][own] > 2
         assert found.runs[own][0].loss == found.swaps[own][own]
         assert found.runs[own][1].loss < 0.2
+
+
+def test_swaps_go_from_mask_to_text(planted: Planted, learned: LanguageMasks, found: ParameterMasks) -> None:
+    gates = (1.2 * torch.sigmoid(learned.runs["b"][0].logits) - 0.1).clamp(0, 1)
+    masked = {name: p * g[:, None] for (name, p), g in zip(planted.parameters.items(), gates.split(WIDTH), strict=True)}
+    losses = [planted.loss(masked, planted.text("a", 900 + n)).item() for n in range(2)]
+    assert found.swaps["b"]["a"] == pytest.approx(np.mean(losses), rel=1e-5)
+    assert found.swaps["b"]["a"] != pytest.approx(found.swaps["a"]["b"], rel=1e-3)
 
 
 def test_what_a_language_owns_can_be_removed_without_the_other_noticing(found: ParameterMasks) -> None:
@@ -146,6 +155,7 @@ def test_a_target_share_stays_open(target: float) -> None:
     most_worthy = (worth >= worth.quantile(1 - target)).numpy()
     for mask in masks.runs["a"]:
         assert expected_open(mask.logits).mean().item() == pytest.approx(target, abs=0.02)
+        assert mask.price > 0
         # Neighbours in worth differ by 3 %, so some change places.
         assert_found((mask.logits > 0).numpy(), most_worthy, least=0.85)
 

@@ -46,7 +46,7 @@ def test_similarity_of_two_languages(tmp_path: Path) -> None:
     masks = make_masks("en", "ar")
     drawing = draw_mask_similarity(masks, ("en", "ar"), tmp_path)
     assert_files(drawing, tmp_path)
-    assert drawing.key == "mask-similarity-en+ar"
+    assert drawing.key == "mask-similarity-en-ar"
     first, *_, last = (place for place in masks.similarity("en", "ar") if place.kind == "ffn")
     assert f"en\N{EN DASH}ar, ffn {first.cosine:.2f} to {last.cosine:.2f}" in drawing.description
     for label in ("en twice, attention", "ar twice, ffn", "mean taken off"):
@@ -99,7 +99,7 @@ def test_a_kind_without_gates_has_no_line(tmp_path: Path, kind: str) -> None:
 
 def test_labels_that_are_no_file_names_have_numbers(tmp_path: Path) -> None:
     drawing = draw_mask_extremes(make_masks("en", "../ar"), "../ar", "en", tmp_path / "figures")
-    assert drawing.key == "mask-extremes-language-2+en"
+    assert drawing.key == "mask-extremes-language-2-en"
     assert [path.name for path in tmp_path.iterdir()] == ["figures"]
 
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 import yaml
 
-from detente import cli
+from detente import cli, watched_study
 from detente.export import export_run
 from detente.machine import num_cores
 from detente.results import read_records
@@ -317,8 +317,9 @@ def test_under_torchrun_tasks_wait(
 ) -> None:
     """The Trainer would take each process for a part of one fine-tuning."""
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
-    monkeypatch.setattr("detente.study.fine_tune.fine_tune_study", must_not_train)
-    assert cli._do_tasks(study_from_mapping(study_values(**CHANGES)), tmp_path, "local", None) == []
+    monkeypatch.setattr(watched_study, "fine_tune_study", must_not_train)
+    study = study_from_mapping(study_values(**CHANGES))
+    assert watched_study._do_tasks(cli.console, study, tmp_path, "local", None) == []
     assert "call `detente study` again without torchrun" in capsys.readouterr().out
 
 

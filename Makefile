@@ -13,7 +13,8 @@ demo: $(VENV)/core.stamp
 	$(BIN)/detente demo
 
 # A process a core, each with one thread; the tests of a file stay together, since they share what is slow to make.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+# Files in their own order: by default those with few tests come last, and they are the slow ones.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 test: $(VENV)/test.stamp
 	$(PYTEST)

@@ -10,16 +10,13 @@ Tokens are Zipf-distributed and random. A block stands for a sentence: the sourc
 """
 
 import argparse
-import platform
 import random
 import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import torch
+from meta_cost import machine, zipf_tokens
 
 from detente.batches import MaskedBatch, SpecialTokens, TrainBatches
 from detente.diagnose.gradient_cost import conflict_cost
@@ -44,7 +41,7 @@ def main() -> None:
     record = {
         "preset": options.preset,
         "date": now(),
-        "machine": _machine(),
+        "machine": machine(),
         "rounds": options.rounds,
         "languages": options.languages,
         "blocks": options.blocks,
@@ -134,13 +131,6 @@ def draw(settings: RunSettings, size: int, count: int) -> dict[str, list[MaskedB
     return found
 
 
-def zipf_tokens(size: int, seed: int) -> np.ndarray:
-    """A stream in which the k-th token has a share of about 1 / k."""
-    ranks = np.arange(1, size - 4)
-    weights = 1 / ranks
-    return np.random.default_rng(seed).choice(ranks + 4, size=300_000, p=weights / weights.sum()).astype(np.uint16)
-
-
 def _time(calls: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
     """Seconds of each in each round; a first round is not counted."""
     order, seconds = random.Random(0), {name: [] for name in calls}
@@ -153,15 +143,6 @@ def _time(calls: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[f
             if counted:
                 seconds[name].append(time.perf_counter() - begun)
     return seconds
-
-
-def _machine() -> dict[str, Any]:
-    return {
-        "processor": platform.machine(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-    }
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ def main() -> None:
     record = {
         "preset": options.preset,
         "date": now(),
-        "machine": _machine(),
+        "machine": machine(),
         "rounds": options.rounds,
         "results": results,
     }
@@ -229,7 +229,7 @@ def _memory(bench: Bench, name: str) -> dict[str, int]:
     return {"peak": peak, "steps": peak - before}
 
 
-def _machine() -> dict[str, str]:
+def machine() -> dict[str, str]:
     return {
         "processor": platform.machine(),
         "threads": str(torch.get_num_threads()),

@@ -70,14 +70,13 @@ def diagnose_masks(console: Console, examined: Examination, **wishes: Any) -> No
 
 
 def _share_table(found: ParameterMasks) -> tuple[list[str], list[list[str]], list[str]]:
-    by_chance = [found.control_shares(language) for language in found.languages]
     rows = [
         [
             " ".join(([] if row.layer is None else [f"layer {row.layer}"]) + [row.kind or "all"]),
             *(f"{share:.1%}" for share in (row.universal, row.owned, row.unused)),
-            f"{fmean(control[number].owned for control in by_chance):.1%}",
+            f"{chance:.1%}",
         ]
-        for number, row in enumerate(found.shares())
+        for row, chance in zip(found.shares(), found.owned_by_chance(), strict=True)
     ]
     header = ["parameters", "universal", "owned", "unused", "owned by chance"]
     note = (

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from detente.diagnose.places import Loss
+from detente.diagnose.places import INDEPENDENT, Loss
 from detente.diagnosis_results.affinity import AffinityDraw, LookaheadAffinity, affinity_of
 from detente.errors import ConfigError, TrainingError
 
@@ -82,10 +82,7 @@ def _stepped(loss: Loss, theta: Mapping[str, Tensor], batch: Any, rate: float) -
     gradients = torch.autograd.grad(value, list(leaves.values()), allow_unused=True) if value.requires_grad else ()
     moves = {name: g for name, g in zip(leaves, gradients, strict=False) if g is not None}
     if not moves:
-        raise ConfigError(
-            "the loss does not depend on the parameters it is given. Compute it with "
-            "`torch.func.functional_call(model, parameters, ...)`."
-        )
+        raise ConfigError(f"the loss {INDEPENDENT}")
     return {name: torch.sub(p, moves[name], alpha=rate) if name in moves else p for name, p in theta.items()}
 
 

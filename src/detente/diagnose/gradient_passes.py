@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from detente.diagnose.gradient_groups import Groups
-from detente.diagnose.places import Loss
+from detente.diagnose.places import INDEPENDENT, Loss
 from detente.diagnose.projection import Projection
 from detente.errors import ConfigError, DataError, TrainingError
 
@@ -94,10 +94,7 @@ class Measuring:
                 torch.autograd.backward(value, inputs=leaves)
             advance(1)
         if all(leaf.grad is None for leaf in leaves):
-            raise ConfigError(
-                f"the loss of {language} does not depend on the parameters it is given. Compute it with "
-                "`torch.func.functional_call(model, parameters, ...)`."
-            )
+            raise ConfigError(f"the loss of {language} {INDEPENDENT}")
         gradient = [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in leaves]
         for leaf in leaves:
             leaf.grad = None

@@ -18,6 +18,7 @@ from detente.diagnose.mask_groups import Grouping, Parameters, grouping_of
 from detente.diagnose.mask_price import Price, price_of
 from detente.diagnose.places import Loss
 from detente.errors import ConfigError, TrainingError
+from detente.prepare import Counter
 from detente.seeds import derive_seed
 
 START = 2.2
@@ -25,8 +26,6 @@ START = 2.2
 
 Stream = Callable[[int], Any]
 """The n-th batch of a language, n from 0."""
-Counter = Callable[[str, str, int | None], Callable[[int], None]]
-"""As `detente.prepare.Counter`."""
 
 
 @dataclass(frozen=True)

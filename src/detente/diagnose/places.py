@@ -11,6 +11,9 @@ Loss = Callable[[Mapping[str, Tensor], Any], Tensor]
 
 What draws random numbers (dropout) must draw the same for the same batch, or be switched off."""
 
+INDEPENDENT = "does not depend on the parameters it is given. Compute it with `torch.func.functional_call(model, parameters, ...)`."
+"""What is said of a loss that has no gradient."""
+
 LAYER = re.compile(r"(?:^|\.)(\d+)(?:\.|$)")
 # The first that occurs decides: Hugging Face's BERT has `attention.output.dense` beside `output.dense`.
 KINDS = {

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from scipy.special import stdtrit
 
 from detente.diagnosis_results.agreement import Matrix
 from detente.diagnosis_results.base import Diagnosis
 from detente.errors import ConfigError
-
-CONFIDENCE = 0.95
+from detente.student import student_t
 
 Numbers = tuple[tuple[float, ...], ...]
 
@@ -61,8 +59,7 @@ def affinity_of(languages: Sequence[str], draws: Sequence[AffinityDraw]) -> Look
     values = np.array([draw.values for draw in draws])
     mean, low, high = values.mean(axis=0), None, None
     if len(draws) > 1:
-        quantile = float(stdtrit(len(draws) - 1, 0.5 + CONFIDENCE / 2))
-        arm = quantile * values.std(axis=0, ddof=1) / math.sqrt(len(draws))
+        arm = student_t(len(draws)) * values.std(axis=0, ddof=1) / math.sqrt(len(draws))
         low, high = _numbers(mean - arm), _numbers(mean + arm)
     return LookaheadAffinity(tuple(languages), _numbers(mean), low, high, tuple(draws))
 

@@ -18,11 +18,11 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from detente.diagnosis_results.base import Diagnosis
 from detente.errors import ConfigError
 from detente.seeds import generator
+from detente.student import student_t
 
 Matrix = tuple[tuple[float | None, ...], ...]
 """[i][j]: a number of two languages, of what j does to i where the order matters; None where it is not known."""
@@ -39,7 +39,6 @@ EXPECTED_SIGN = {
 }
 """Of the correlation with interference, which is above zero where a language is hurt."""
 
-CONFIDENCE = 0.95
 FEWEST_CELLS = 3
 FEWEST_CELLS_LEFT = 6
 """When a language is left out: of fewer the jackknife says too little (three pairs of four languages held the truth in 80 %)."""
@@ -185,7 +184,7 @@ def _jackknife(truth: Numbers, cheap: Numbers, rho: float | None) -> tuple[float
         return None
     count = len(parts)
     error = math.sqrt((count - 1) / count * np.square(parts - parts.mean()).sum())
-    arm = float(stdtrit(count - 1, 0.5 + CONFIDENCE / 2)) * error
+    arm = student_t(count) * error
     return max(-1.0, rho - arm), min(1.0, rho + arm)
 
 

@@ -7,6 +7,7 @@ language where its pi is above 0.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -176,6 +177,11 @@ class ParameterMasks(Diagnosis):
     def control_shares(self, language: str) -> list[Shares]:
         """As if the two runs of one language were two languages: its `owned` is what chance does."""
         return self._shares([self.pi(language), self.pi(language, 1)])
+
+    def owned_by_chance(self) -> list[float]:
+        """`owned` between two runs of one language, mean over the languages, in the order of `shares`."""
+        controls = [self.control_shares(language) for language in self.languages]
+        return [fmean(each.owned for each in place) for place in zip(*controls, strict=True)]
 
     def owned(self, language: str) -> Groups:
         """The groups that are open for this language and closed for every other."""

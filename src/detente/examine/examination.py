@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from detente.corpus.parallel import ParallelText
 from detente.diagnose.affinity import Draw, lookahead_affinity
@@ -122,12 +123,10 @@ class Examination:
         return [self._padded(encoded[first : first + AT_ONCE]) for first in range(0, len(encoded), AT_ONCE)]
 
     def _padded(self, rows: list[list[int]]) -> tuple[Tensor, Tensor]:
-        longest = min(max(map(len, rows)), self.run.settings.batches.block_length)
-        tokens = torch.full((len(rows), longest), self.run.data.vocabulary.pad_id)
-        for row, ids in zip(tokens, rows, strict=True):
-            cut = ids[:longest]
-            row[: len(cut)] = torch.tensor(cut)
-        return tokens.to(self.run.device), (tokens != self.run.data.vocabulary.pad_id).to(self.run.device)
+        longest, pad_id = self.run.settings.batches.block_length, self.run.data.vocabulary.pad_id
+        cut = [torch.tensor(ids[:longest], dtype=torch.long) for ids in rows]
+        tokens = pad_sequence(cut, batch_first=True, padding_value=pad_id).to(self.run.device)
+        return tokens, tokens != pad_id
 
     def _states(self, language: str, batch: tuple[Tensor, Tensor]) -> list[Tensor]:
         tokens, mask = batch

@@ -1,6 +1,7 @@
 """The text of a run as the diagnoses read it, and the loss that they take."""
 
 from collections.abc import Mapping
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -34,6 +35,8 @@ class RunText:
 
     def __init__(self, settings: RunSettings, data: RunData, device: torch.device) -> None:
         self._settings, self._data, self._device = settings, data, device
+        # A stream shuffles its epoch once.
+        self._stream = cache(self._open_stream)
 
     def batches_of(self, blocks: int) -> int:
         """Training batches with so many blocks or a few more."""
@@ -65,7 +68,7 @@ class RunText:
         found = evaluation_batches(tokens, language, "validation", settings, special, max_blocks=AT_ONCE * batches)
         return [batch.to(self._device) for batch in found]
 
-    def _stream(self, language: str) -> MaskedStream:
+    def _open_stream(self, language: str) -> MaskedStream:
         settings = self._settings
         tokens, special = self._data.store.tokens(language, "train"), self._data.special
         return MaskedStream(

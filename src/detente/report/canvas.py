@@ -1,9 +1,11 @@
 """What every figure is drawn on: one style, and PDF, PNG and SVG files that are the same for the same numbers."""
 
+import math
+import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+UNSAFE = re.compile(r"[^\w.-]|^[.-]", re.ASCII)
 WIDTH = 4.3
 """Inches; on a telephone the type stays as large as it is on paper."""
 STYLE: dict[Any, Any] = {
@@ -86,4 +89,14 @@ def save(figure: "Figure", folder: Path, drawing: Drawing) -> Drawing:
         figure.savefig(f"{path}.svg", metadata={"Date": None, "Creator": None})
     source = Path(f"{path}.svg").read_text(encoding="utf-8")
     svg = for_page(source, drawing.key, drawing.title, drawing.description)
-    return Drawing(drawing.key, drawing.title, drawing.description, svg, drawing.kind)
+    return replace(drawing, svg=svg)
+
+
+def file_labels(labels: Sequence[str], languages: Sequence[str]) -> list[str]:
+    """The labels, where they are safe in a file name; else their numbers among the languages."""
+    return [f"language-{languages.index(label) + 1}" if re.search(UNSAFE, label) else label for label in labels]
+
+
+def or_gap(value: float | None) -> float:
+    """Where a line is interrupted for want of a value."""
+    return math.nan if value is None else value

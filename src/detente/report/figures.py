@@ -1,13 +1,12 @@
 """Figures of a study: learning curves, early training loss, interference. PDF, PNG and SVG files, and SVG for the page."""
 
 import math
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detente.report import numbers
-from detente.report.canvas import WIDTH, Drawing, drawing_style, new_figure, save
+from detente.report.canvas import WIDTH, Drawing, drawing_style, file_labels, new_figure, save
 from detente.report.comparisons import Comparison, interference
 from detente.report.curves import CurveBook
 from detente.report.inventory import Study, System, mono
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 BARS_LABEL = "bits per character minus mono\n\N{LEFTWARDS ARROW} helped  \N{MIDDLE DOT}  hurt \N{RIGHTWARDS ARROW}"
 LEGEND_CHARACTERS = {3: 42, 2: 52}
 """Columns -> characters that there is room for beside their samples."""
-UNSAFE = re.compile(r"[^\w.-]|^[.-]", re.ASCII)
 
 
 def draw_all(study: Study, folder: Path) -> list[Drawing]:
@@ -198,6 +196,4 @@ def _words(comparison: Comparison) -> str:
 
 
 def _file_name(study: Study, labels: tuple[str, ...]) -> str:
-    """The labels, where they are safe in a file name; else their numbers."""
-    names = (f"language-{study.languages.index(label) + 1}" if re.search(UNSAFE, label) else label for label in labels)
-    return "+".join(names)
+    return "+".join(file_labels(labels, study.languages))

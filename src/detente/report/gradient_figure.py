@@ -1,7 +1,6 @@
 """Figures of gradient conflict: over training (the source's Figure 3), and at one point, by layer and kind of module."""
 
 import math
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,8 +10,7 @@ from typing import TYPE_CHECKING
 from detente.diagnosis_results.gradient_series import GradientConflictSeries
 from detente.diagnosis_results.gradients import THETA, GradientConflict, Interval, PairConflict, Region
 from detente.report import numbers
-from detente.report.canvas import WIDTH, Drawing, drawing_style, new_figure, save
-from detente.report.figures import UNSAFE
+from detente.report.canvas import WIDTH, Drawing, drawing_style, file_labels, new_figure, or_gap, save
 from detente.report.palette import INK, LOOKS, MONO, MUTED, OTHER, UNIGRAM, VARIANTS, Look, look_of_variant
 
 if TYPE_CHECKING:
@@ -87,13 +85,10 @@ def draw_conflict(conflict: GradientConflict, first: str, second: str, folder: P
         figure.legend(
             dict(zip(labels, handles, strict=True)).values(), dict.fromkeys(labels), loc="outside lower left", ncols=3
         )
-        numbered = [f"language-{conflict.languages.index(each) + 1}" for each in (first, second)]
-        names = [
-            number if re.search(UNSAFE, each) else each for number, each in zip(numbered, (first, second), strict=True)
-        ]
         values = "; ".join(f"{region.label} {_value(pair.corrected)} ({pair.verdict})" for region, pair in rows)
         title = f"Cosine of gradients: {first} and {second}"
-        drawing = Drawing(f"gradients-{'-'.join(names)}", title, f"Without sampling noise: {values}.", "", KIND)
+        key = f"gradients-{'-'.join(file_labels((first, second), conflict.languages))}"
+        drawing = Drawing(key, title, f"Without sampling noise: {values}.", "", KIND)
         return save(figure, folder, drawing)
 
 
@@ -177,7 +172,7 @@ def _draw_line(axes: "Axes", line: _Line, values: Sequence[float | None]) -> Non
     every = 1 if None in values else max(1, len(line.steps) // 6)
     axes.plot(
         line.steps,
-        [math.nan if value is None else value for value in values],
+        list(map(or_gap, values)),
         color=line.look.color,
         linestyle=line.look.dash,
         marker=line.look.marker,

@@ -1,14 +1,12 @@
 """Figures of the masks: how alike pi is by layer (the source's Figure 4a), its extremes (4b), and whose groups are whose."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detente.diagnosis_results.masks import Extreme, MaskSimilarity, ParameterMasks, Shares
-from detente.report.canvas import WIDTH, Drawing, drawing_style, new_figure, save
-from detente.report.figures import UNSAFE
+from detente.report.canvas import WIDTH, Drawing, drawing_style, file_labels, new_figure, or_gap, save
 from detente.report.palette import INK, LOOKS, MUTED, Look, look_of_variant
 
 if TYPE_CHECKING:
@@ -66,7 +64,7 @@ def draw_mask_similarity(masks: ParameterMasks, languages: Sequence[str], folder
         figure.legend(*parts[-1].get_legend_handles_labels(), loc="outside lower left", ncols=2, handlelength=2.8)
         title = f"Masks of {' and '.join(languages)}, by layer"
         words = "; ".join(f"{line.label} {_range(line)}" for line in lines)
-        key = f"mask-similarity-{_file_name(masks, languages)}"
+        key = f"mask-similarity-{'-'.join(file_labels(languages, masks.languages))}"
         return save(figure, folder, Drawing(key, title, f"Cosine of pi, lowest to highest layer: {words}.", "", KIND))
 
 
@@ -94,7 +92,7 @@ def draw_mask_extremes(masks: ParameterMasks, language: str, other: str, folder:
         low = sum(extreme.value < 0 for extreme in extremes)
         title = f"Groups that {language} needs least and most, beside {other}"
         text = f"Of the {low} groups shown that {language} closes, {flipped} are open for {other}."
-        key = f"mask-extremes-{_file_name(masks, (language, other))}"
+        key = f"mask-extremes-{'-'.join(file_labels((language, other), masks.languages))}"
         return save(figure, folder, Drawing(key, title, text, "", KIND))
 
 
@@ -114,7 +112,7 @@ def draw_mask_shares(masks: ParameterMasks, folder: Path) -> Drawing:
             label: handle for axes in parts for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
         }
         figure.legend(handles.values(), handles.keys(), loc="outside lower left", ncols=2)
-        everything, chance = masks.shares()[0], _chance(masks, None, None)
+        everything, chance = masks.shares()[0], masks.owned_by_chance()[0]
         text = (
             f"Of all groups {everything.universal:.0%} are open for all languages, {everything.owned:.0%} for some "
             f"({chance:.0%} between two runs of one language), {everything.unused:.0%} for none."
@@ -142,7 +140,7 @@ def _draw_line(axes: "Axes", line: _Line, pick: Pick) -> None:
     values = [pick(place) for place in line.places]
     axes.plot(
         [place.layer for place in line.places if place.layer is not None],
-        [float("nan") if value is None else value for value in values],  # a gap
+        list(map(or_gap, values)),
         color=line.look.color,
         linestyle=line.control or "-",
         marker="" if line.control else line.look.marker,
@@ -158,7 +156,9 @@ def _range(line: _Line) -> str:
 
 
 def _draw_bands(axes: "Axes", masks: ParameterMasks, kind: str) -> None:
-    shares = [each for each in masks.shares() if each.kind == kind and each.layer is not None]
+    both = zip(masks.shares(), masks.owned_by_chance(), strict=True)
+    here = [(each, chance) for each, chance in both if each.kind == kind and each.layer is not None]
+    shares = [each for each, _ in here]
     layers = [each.layer for each in shares if each.layer is not None]
     bottom = [0.0] * len(shares)
     for number, (label, pick) in enumerate(BANDS):
@@ -166,20 +166,16 @@ def _draw_bands(axes: "Axes", masks: ParameterMasks, kind: str) -> None:
         heights = [pick(each) for each in shares]
         axes.bar(layers, heights, bottom=bottom, width=0.7, color=look.color, label=label)
         bottom = [low + height for low, height in zip(bottom, heights, strict=True)]
-    chance = [each.universal + _chance(masks, each.layer, kind) for each in shares]
-    axes.plot(layers, chance, color=INK, linestyle="", marker="_", markersize=12, label="for some, one language twice")
+    axes.plot(
+        layers,
+        [each.universal + chance for each, chance in here],
+        color=INK,
+        linestyle="",
+        marker="_",
+        markersize=12,
+        label="for some, one language twice",
+    )
     axes.set_ylim(0, 1)
-
-
-def _chance(masks: ParameterMasks, layer: int | None, kind: str | None) -> float:
-    """Share of groups whose sign differs between two runs of one language, mean over languages."""
-    found = [
-        shares.owned
-        for language in masks.languages
-        for shares in masks.control_shares(language)
-        if (shares.layer, shares.kind) == (layer, kind)
-    ]
-    return sum(found) / len(found)
 
 
 def _own(extreme: Extreme) -> float:
@@ -196,12 +192,3 @@ def _short(extreme: Extreme) -> str:
     if len(name) > LONGEST_NAME:
         name = f"\N{HORIZONTAL ELLIPSIS}{name[1 - LONGEST_NAME :]}"
     return f"{name} {extreme.number}"
-
-
-def _file_name(masks: ParameterMasks, languages: Sequence[str]) -> str:
-    """The labels, where they are safe in a file name; else their numbers."""
-    names = (
-        f"language-{masks.languages.index(language) + 1}" if re.search(UNSAFE, language) else language
-        for language in languages
-    )
-    return "-".join(names)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detente.diagnosis_results.similarity import LayerSimilarity, PairSimilarity, RepresentationSimilarity
-from detente.report.canvas import WIDTH, Drawing, drawing_style, save
+from detente.report.canvas import WIDTH, Drawing, drawing_style, or_gap, save
 from detente.report.palette import MUTED, OTHER, Look, look_of_variant
 
 if TYPE_CHECKING:
@@ -70,8 +70,7 @@ def _name(pair: PairSimilarity) -> str:
 
 def _draw_pair(axes: "Axes", pair: PairSimilarity, panel: Panel, look: Look | None) -> None:
     layers = range(len(pair.layers))
-    # matplotlib leaves a gap at NaN.
-    values = [_or_gap(panel.value(layer)) for layer in pair.layers]
+    values = [or_gap(panel.value(layer)) for layer in pair.layers]
     color = look.color if look else MUTED
     axes.plot(
         layers,
@@ -85,12 +84,8 @@ def _draw_pair(axes: "Axes", pair: PairSimilarity, panel: Panel, look: Look | No
         zorder=3 if look else 2,
     )
     if panel.control:
-        control = [_or_gap(panel.control(layer)) for layer in pair.layers]
+        control = [or_gap(panel.control(layer)) for layer in pair.layers]
         axes.plot(layers, control, color=OTHER.color, linestyle=(0, (3, 2)), linewidth=0.8)
-
-
-def _or_gap(value: float | None) -> float:
-    return float("nan") if value is None else value
 
 
 def _finish(figure: "Figure", last: "Axes", similarity: RepresentationSimilarity) -> None:

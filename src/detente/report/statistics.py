@@ -8,9 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from scipy.special import stdtrit
-
-CONFIDENCE = 0.95
+from detente.student import student_t
 
 Word = Literal["hurt", "helped", "cannot tell"]
 
@@ -82,11 +80,6 @@ def word_for(difference: Estimate) -> Word:
     if difference.is_above_zero:
         return "hurt"
     return "helped" if difference.is_below_zero else "cannot tell"
-
-
-def student_t(count: int) -> float:
-    """Two-sided critical value for the mean of `count` values."""
-    return float(stdtrit(count - 1, 0.5 + CONFIDENCE / 2))
 
 
 def covariance(first: Sequence[float], second: Sequence[float]) -> float:

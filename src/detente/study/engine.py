@@ -4,7 +4,7 @@ import multiprocessing
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
@@ -32,6 +32,16 @@ def explained(error: Exception, folder: Path) -> str:
         with suppress(OSError):
             write_atomic(folder / ERROR_FILE, "".join(traceback.format_exception(error)).encode())
     return describe(error)
+
+
+def collected(outcomes: Iterable[Outcome], on_outcome: Callable[[Outcome], None] | None) -> list[Outcome]:
+    """All of them; each is told as it comes."""
+    found = []
+    for outcome in outcomes:
+        found.append(outcome)
+        if on_outcome is not None:
+            on_outcome(outcome)
+    return found
 
 
 def default_workers(jobs: int, device: str) -> int:

@@ -16,7 +16,7 @@ from detente.pretrain.parallel import ALONE, Ranks, joined_ranks
 from detente.pretrain.run import pretrain
 from detente.results import RunRecord, last_step, write_atomic, write_json
 from detente.settings import StudySettings
-from detente.study.engine import LOST, default_workers, explained, in_processes
+from detente.study.engine import LOST, collected, default_workers, explained, in_processes
 from detente.study.estimate import passes
 from detente.study.plan import PlannedRun, mixtures, plan_runs
 
@@ -73,19 +73,8 @@ def run_study(
     if engine not in ("local", "processes"):
         raise ConfigError(f"--engine {engine}: choose `local` or `processes`.")
     with joined_ranks() as ranks:
-        if ranks.size > 1 and engine == "processes":
-            raise ConfigError(
-                "--engine processes starts processes of its own. Under torchrun, whose processes train each run together, use "
-                "`--engine local`."
-            )
-        with ranks.agreed():
-            if ranks.is_first:
-                prepare_study(study, folder, progress=prepare_progress)
-        with ranks.agreed():
-            jobs = _jobs(study, folder)
-            if ranks.is_first:
-                _write_plan(folder, jobs)
-        jobs = [job for job in jobs if only in (None, job.run.name)]
+        _refuse_both(engine, ranks)
+        jobs = [job for job in _planned(study, folder, prepare_progress, ranks) if only in (None, job.run.name)]
         if on_plan is not None:
             on_plan(len(jobs))
         if engine == "local":
@@ -98,12 +87,27 @@ def run_study(
                 workers=workers or _default_workers(jobs),
                 on_wait=lambda in_hand: on_wait(_shares_done(in_hand)) if on_wait else None,
             )
-        outcomes = []
-        for outcome in does:
-            outcomes.append(outcome)
-            if on_outcome is not None:
-                on_outcome(outcome)
-        return outcomes
+        return collected(does, on_outcome)
+
+
+def _refuse_both(engine: str, ranks: Ranks) -> None:
+    if ranks.size > 1 and engine == "processes":
+        raise ConfigError(
+            "--engine processes starts processes of its own. Under torchrun, whose processes train each run together, use "
+            "`--engine local`."
+        )
+
+
+def _planned(study: StudySettings, folder: Path, progress: Counter | None, ranks: Ranks) -> list[Job]:
+    """All jobs of the study, its data prepared and its plan written by the first process."""
+    with ranks.agreed():
+        if ranks.is_first:
+            prepare_study(study, folder, progress=progress)
+    with ranks.agreed():
+        jobs = _jobs(study, folder)
+        if ranks.is_first:
+            _write_plan(folder, jobs)
+    return jobs
 
 
 def prepare_study(study: StudySettings, folder: Path, *, progress: Counter | None = None) -> None:

@@ -15,7 +15,7 @@ from detente.machine import choose_device, machine, versions
 from detente.prepare import Counter
 from detente.results import hash_of, hash_of_file, now, write_atomic
 from detente.settings import StudySettings
-from detente.study.engine import ERROR_FILE, LOST, default_workers, explained, in_processes
+from detente.study.engine import ERROR_FILE, LOST, collected, default_workers, explained, in_processes
 from detente.study.task_jobs import Target, TaskJob, jobs_of, of_run, sources_of, with_constructed
 from detente.task_results import TASK_RECORD_FILE, TaskRecord, read_task_record, write_task_record
 
@@ -53,12 +53,7 @@ def fine_tune_study(
     jobs = list(_jobs(study, folder))
     if on_plan is not None:
         on_plan(len(jobs))
-    outcomes = []
-    for outcome in _do_all(jobs, engine, workers, progress):
-        outcomes.append(outcome)
-        if on_outcome is not None:
-            on_outcome(outcome)
-    return outcomes
+    return collected(_do_all(jobs, engine, workers, progress), on_outcome)
 
 
 def fine_tune(job: TaskJob, progress: Counter | None = None) -> TaskRecord:

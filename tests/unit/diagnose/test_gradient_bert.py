@@ -1,6 +1,6 @@
 """Gradient conflict on a model that is none of ours."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -11,26 +11,14 @@ from torch.func import functional_call
 from detente.diagnose.gradients import gradient_conflict
 from detente.diagnosis_results.gradients import Region
 
-transformers = pytest.importorskip("transformers")
-
 ROWS, LENGTH, VOCABULARY = 2, 6, 40
 # The two languages have tokens of their own, below and above the middle of the vocabulary.
 SPANS = {"en": (0, 20), "te": (20, 40)}
 
 
 @pytest.fixture
-def bert() -> Any:
-    torch.manual_seed(0)
-    config = transformers.BertConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=24,
-        max_position_embeddings=LENGTH,
-        attn_implementation="eager",
-    )
-    return transformers.BertForMaskedLM(config).eval()
+def bert(make_bert: Callable[..., Any]) -> Any:
+    return make_bert(VOCABULARY, LENGTH, attn_implementation="eager")
 
 
 def draw(language: str, count: int) -> list[dict[str, Tensor]]:

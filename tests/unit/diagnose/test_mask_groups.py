@@ -1,6 +1,6 @@
 """Which parameters share a gate: what closing one does to the network, against zeroing what reads it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 import torch
@@ -25,20 +25,6 @@ def make_encoder(variant: str) -> Encoder:
         for parameter in encoder.parameters():
             parameter.add_(torch.randn(parameter.shape, generator=random), alpha=0.3)
     return encoder
-
-
-def make_bert() -> torch.nn.Module:
-    transformers = pytest.importorskip("transformers")
-    torch.manual_seed(0)
-    config = transformers.BertConfig(
-        vocab_size=20,
-        hidden_size=WIDTH,
-        num_hidden_layers=2,
-        num_attention_heads=HEADS,
-        intermediate_size=INNER,
-        max_position_embeddings=8,
-    )
-    return transformers.BertForMaskedLM(config).eval()
 
 
 def close(grouping: Grouping, parameters: Parameters, part: str, number: int) -> dict[str, Tensor]:
@@ -94,8 +80,8 @@ def test_a_closed_neuron_is_a_neuron_that_nobody_reads(variant: str) -> None:
     assert_same_but_not_untouched(encoder, found, expected)
 
 
-def test_heads_and_neurons_of_bert() -> None:
-    bert = make_bert()
+def test_heads_and_neurons_of_bert(make_bert: Callable[..., torch.nn.Module]) -> None:
+    bert = make_bert(20, 8, width=WIDTH, heads=HEADS, inner=INNER)
     parameters = dict(bert.named_parameters())
     heads, neurons = grouping_of(parameters, "heads", heads=HEADS), grouping_of(parameters, "neurons")
     layer = "bert.encoder.layer.1"
@@ -140,8 +126,9 @@ def test_rows_of_our_encoders(make: str, per_layer: int) -> None:
     assert not any("embedding" in name or "norm" in name for name in grouping.gate_of)
 
 
-def test_rows_of_bert() -> None:
-    grouping = grouping_of(dict(make_bert().named_parameters()))
+def test_rows_of_bert(make_bert: Callable[..., torch.nn.Module]) -> None:
+    bert = make_bert(20, 8, width=WIDTH, heads=HEADS, inner=INNER)
+    grouping = grouping_of(dict(bert.named_parameters()))
     assert grouping.num_groups == 2 * (5 * WIDTH + INNER)
     assert len(grouping.parts) == 12
     assert len(grouping.gate_of) == 24

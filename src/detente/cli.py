@@ -163,7 +163,9 @@ def check_meta(
 
 @app.command()
 def diagnose(
-    run: Annotated[Path, typer.Argument(help="The folder of a run, STUDY/runs/NAME.", show_default=False)],
+    folder: Annotated[
+        Path, typer.Argument(help="The folder of a run, STUDY/runs/NAME, or of a study.", show_default=False)
+    ],
     gradients: Annotated[bool, typer.Option("--gradients", help="Gradient conflict.")] = False,
     masks: Annotated[bool, typer.Option("--masks", help="Which parameters belong to whom.")] = False,
     affinity: Annotated[bool, typer.Option("--affinity", help="What a step on one language does to others.")] = False,
@@ -184,30 +186,27 @@ def diagnose(
         str, typer.Option(help="Aligned files, as en=FILE,sw=FILE, for --similarity.", show_default=False)
     ] = "",
 ) -> None:
-    """Where the languages of a run conflict: all diagnoses, or those that are named. Results and figures go into RUN/diagnosis."""
-    from detente.diagnosis_view import diagnose_affinity, diagnose_gradients, diagnose_masks, diagnose_similarity
-    from detente.examine import Examination
+    """Where the languages of a run conflict: all diagnoses, or those that are named. Results and figures go into RUN/diagnosis.
 
-    files = _paths(parallel)
-    are_all = not (gradients or masks or affinity or similarity)
+    Of a study: the joint runs are diagnosed, and compared with what its pairs lose. What is there already is not measured again.
+    """
+    from detente.diagnosis_view import FILES, Wishes, diagnose_run
+    from detente.foretelling_view import diagnose_study, is_study
+
+    asked = {"gradients": gradients, "masks": masks, "affinity": affinity, "similarity": similarity}
+    wishes = Wishes(
+        kinds=frozenset(kind for kind in FILES if asked[kind] or not any(asked.values())),
+        blocks=blocks,
+        masks={
+            "groups": groups,
+            "steps": steps,
+            "sparsity_weight": sparsity_weight,
+            "target_open": target_open,
+        },
+        parallel=_paths(parallel),
+    )
     with _interruptible():
-        examined = Examination(run)
-        if gradients or are_all:
-            diagnose_gradients(console, examined, blocks=blocks)
-        if masks or are_all:
-            diagnose_masks(
-                console,
-                examined,
-                groups=groups,
-                steps=steps,
-                sparsity_weight=sparsity_weight,
-                target_open=target_open,
-            )
-        if affinity or are_all:
-            diagnose_affinity(console, examined)
-        if similarity or are_all:
-            diagnose_similarity(console, examined, run, files)
-    console.print(f"results and figures: {examined.folder}", highlight=False)
+        (diagnose_study if is_study(folder) else diagnose_run)(console, folder, wishes)
 
 
 @app.command()

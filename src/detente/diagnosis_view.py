@@ -1,6 +1,7 @@
 """What `detente diagnose` does and prints: each diagnosis in turn, its table, and its figures beside its JSON file."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 from statistics import fmean
@@ -21,6 +22,45 @@ from detente.report.similarity_figure import draw_similarity
 from detente.terminal import ProgressView, print_table
 
 WEAK = "Cannot tell: the interval covers zero, or a language's own gradient is too noisy at this size of batch. Measure on more blocks."
+
+FILES = {
+    "gradients": GradientConflict.FILE,
+    "masks": ParameterMasks.FILE,
+    "affinity": LookaheadAffinity.FILE,
+    "similarity": RepresentationSimilarity.FILE,
+}
+"""Kind of diagnosis -> its file."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """Which diagnoses, and how.
+
+    Attributes:
+        kinds: of `FILES`.
+        blocks: of each language, for gradients.
+        masks: of `Examination.masks`.
+        parallel: line-aligned files, for similarity.
+    """
+
+    kinds: frozenset[str] = frozenset(FILES)
+    blocks: int = 4096
+    masks: Mapping[str, Any] = field(default_factory=dict)
+    parallel: Mapping[str, Path] = field(default_factory=dict)
+
+
+def diagnose_run(console: Console, run: Path, wishes: Wishes) -> None:
+    """What is wished for, one after another; results and figures go into RUN/diagnosis."""
+    examined = Examination(run)
+    if "gradients" in wishes.kinds:
+        diagnose_gradients(console, examined, blocks=wishes.blocks)
+    if "masks" in wishes.kinds:
+        diagnose_masks(console, examined, **wishes.masks)
+    if "affinity" in wishes.kinds:
+        diagnose_affinity(console, examined)
+    if "similarity" in wishes.kinds:
+        diagnose_similarity(console, examined, run, wishes.parallel)
+    console.print(f"results and figures: {examined.folder}", highlight=False)
 
 
 def diagnose_gradients(console: Console, examined: Examination, *, blocks: int) -> None:

@@ -68,7 +68,7 @@ def test_comparisons_of_systems_are_made_from_the_records(tmp_path: Path) -> Non
     assert [line for line in page.splitlines() if re.match(r"\| \S+ minus ", line) and line not in made] == []
 
 
-@pytest.mark.parametrize("name", ["meta_cost_mini", "meta_cost_paper"])
+@pytest.mark.parametrize("name", ["meta_cost_mini", "meta_cost_paper", "meta_cost_paper_languages"])
 def test_costs_are_made_from_the_records(name: str) -> None:
     page = (RESULTS / "meta.md").read_text(encoding="utf-8")
     record = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))

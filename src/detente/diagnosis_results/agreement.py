@@ -31,6 +31,7 @@ Numbers = NDArray[np.float64]
 
 EXPECTED_SIGN = {
     "gradient cosine": -1,
+    "gradient cosine of pairs": -1,
     "affinity": -1,
     "mask overlap": -1,
     "CKA": -1,
@@ -83,6 +84,13 @@ class Agreement(Diagnosis):
     truth: str
     """What is predicted, with its unit."""
     predictors: tuple[PredictorAgreement, ...]
+    matrices: dict[str, Matrix]
+    """What was compared: the truth and each predictor, by name."""
+
+    def as_rows(self) -> list[list[str]]:
+        """Header, then a row for each predictor, for a terminal."""
+        header = ["predictor", "cells", "correlation", "low", "high", "p", "expected", "verdict"]
+        return [header, *map(_row, self.predictors)]
 
 
 def rank_agreement(
@@ -114,7 +122,7 @@ def rank_agreement(
             found.append(_agreement(predictor, "ordered", expensive, cheap))
         # Of the truth the upper half is enough, and makes a pair one cell.
         found.append(_agreement(predictor, "pairs", _upper(_both_ways(expensive)), _both_ways(cheap)))
-    return Agreement(tuple(languages), name, tuple(found))
+    return Agreement(tuple(languages), name, tuple(found), {name: truth, **predictors})
 
 
 def _agreement(
@@ -133,6 +141,18 @@ def _agreement(
         kendall=None if rho is None else _kendall(truth, cheap),
         expected=EXPECTED_SIGN.get(predictor),
     )
+
+
+def _row(found: PredictorAgreement) -> list[str]:
+    numbers = [found.spearman, found.low, found.high]
+    return [
+        found.predictor,
+        f"{found.num_cells} {'pairs' if found.cells == 'pairs' else 'both ways'}",
+        *("" if number is None else f"{number:+.2f}" for number in numbers),
+        "" if found.p is None else f"{found.p:.3f}",
+        {None: "", -1: "below zero", 1: "above zero"}[found.expected],
+        found.word,
+    ]
 
 
 def _array(name: str, values: Matrix, size: int) -> Numbers:

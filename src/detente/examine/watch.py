@@ -4,6 +4,7 @@ from pathlib import Path
 
 from detente.diagnose.gradients import gradient_conflict
 from detente.diagnosis_results.gradient_series import GradientConflictSeries
+from detente.errors import DataError
 from detente.examine.examination import FOLDER
 from detente.examine.text import RunText, theta_loss
 from detente.pretrain.data import RunData
@@ -11,6 +12,8 @@ from detente.pretrain.loop import Observer
 from detente.pretrain.step import StepReport
 from detente.settings import RunSettings
 from detente.treatment import TreatedEncoder
+
+FEWEST_BATCHES = 2
 
 
 def gradient_watch(
@@ -27,7 +30,11 @@ def gradient_watch(
 
 
 class GradientWatch:
-    """Measures after every so many steps and keeps the series in `gradient-series.json`."""
+    """Measures after every so many steps and keeps the series in `gradient-series.json`.
+
+    Raises:
+        DataError: a language has not two batches of text, or the settings ask for fewer.
+    """
 
     def __init__(
         self, settings: RunSettings, data: RunData, treated: TreatedEncoder, folder: Path, *, start: int, every: int
@@ -39,6 +46,13 @@ class GradientWatch:
         self._batches = {
             language: text.one_pass(language, settings.watch.gradient_blocks) for language in settings.mixture
         }
+        # Here, and not after hours of training.
+        if short := [language for language, batches in self._batches.items() if len(batches) < FEWEST_BATCHES]:
+            raise DataError(
+                f"`watch.gradients_every`: noise can only be told from {FEWEST_BATCHES} batches or more, {', '.join(short)} "
+                f"{'have' if len(short) > 1 else 'has'} fewer. A batch has {settings.batches.blocks} blocks: raise "
+                "`watch.gradient_blocks`, lower `batches.blocks`, or bring more text."
+            )
         has_earlier = start > 0 and (folder / GradientConflictSeries.FILE).exists()
         earlier = GradientConflictSeries.read(folder).measurements if has_earlier else ()
         self._found = [each for each in earlier if each.step is not None and each.step <= start]

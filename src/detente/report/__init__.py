@@ -6,7 +6,9 @@ Nothing here knows torch.
 
 from pathlib import Path
 
+from detente.report.interference_matrix import has_matrix, interference_matrix
 from detente.report.inventory import Study, read_study
+from detente.report.matrix_table import KEY, matrix_table
 from detente.report.measures import BITS, EARLY_LOSS, INTERFERENCE, PERPLEXITY
 from detente.report.meta_table import second_order_table
 from detente.report.side_tables import cost, recovered_table, summary, text_seen
@@ -20,6 +22,7 @@ PAGE_FILE = "report.html"
 TABLES = (
     *(m.key for m in (INTERFERENCE, BITS, PERPLEXITY, EARLY_LOSS)),
     "summary",
+    KEY,
     "recovered",
     "second-order",
     "task-*",
@@ -80,6 +83,7 @@ def all_tables(study: Study) -> list[Table]:
     tables = [
         summary(study),
         measure_table(study, INTERFERENCE, with_mono=False),
+        *([matrix_table(interference_matrix(study))] if has_matrix(study) else []),
         recovered_table(study),
         measure_table(study, BITS),
         measure_table(study, PERPLEXITY),

@@ -9,7 +9,9 @@ from detente.report import numbers
 from detente.report.canvas import WIDTH, Drawing, drawing_style, file_labels, new_figure, save
 from detente.report.comparisons import Comparison, interference
 from detente.report.curves import CurveBook
+from detente.report.interference_matrix import has_matrix, interference_matrix
 from detente.report.inventory import Study, System, mono
+from detente.report.matrix_figure import draw_matrix, interference_picture
 from detente.report.measures import bits_of_nats
 from detente.report.palette import HATCH, INK, MONO, MUTED, UNIGRAM, Look, look_of, look_of_variant
 from detente.report.panels import CurveLine, panels_of, short_label
@@ -26,15 +28,23 @@ LEGEND_CHARACTERS = {3: 42, 2: 52}
 
 def draw_all(study: Study, folder: Path) -> list[Drawing]:
     """Draw every figure that there are numbers for, and write the files."""
+    matrix = draw_matrix(interference_picture(interference_matrix(study)), folder) if has_matrix(study) else None
+    mixtures = [mixture for mixture in study.mixtures if not (matrix and _is_in_matrix(study, mixture))]
     with drawing_style():
-        bars = [draw_interference(study, mixture, folder) for mixture in study.mixtures]
+        bars = [draw_interference(study, mixture, folder) for mixture in mixtures]
         book = CurveBook(study)
-        panels = [(mixture, label) for mixture in study.mixtures for label in mixture]
+        panels = [(mixture, label) for mixture in mixtures for label in mixture]
         panels = panels or [((label,), label) for label in study.languages]
         curves = [
             draw_curves(study, book, kind, panel, folder) for panel in panels for kind in ("validation", "early-loss")
         ]
-    return [drawing for drawing in (*bars, *curves) if drawing]
+    return [drawing for drawing in (matrix, *bars, *curves) if drawing]
+
+
+def _is_in_matrix(study: Study, mixture: tuple[str, ...]) -> bool:
+    """Whether a mixture is a pair that nothing is known of but its cells: dozens of figures more would say no more."""
+    systems = [system for system in study.systems if system.mixture == mixture]
+    return len(mixture) == 2 and all(system.is_untreated for system in systems)
 
 
 def draw_interference(study: Study, mixture: tuple[str, ...], folder: Path) -> Drawing | None:

@@ -115,6 +115,13 @@ def interference_matrix(study: Study, harm: Harm = BITS_LOST, *, system: str = "
     )
 
 
+def has_matrix(study: Study) -> bool:
+    """Whether a matrix says more than a list: three languages or more, some of them in pairs."""
+    return len(study.languages) > 2 and any(
+        system.is_untreated and len(system.mixture) == 2 for system in study.systems
+    )
+
+
 def has_number(cell: Comparison | None) -> bool:
     """Whether anything follows from a cell: it is there, and its runs have left the unigram plateau."""
     return cell is not None and cell.has_learned

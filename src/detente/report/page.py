@@ -65,7 +65,7 @@ def row_groups(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
 
 
 def _kinds(drawings: Sequence[Drawing]) -> list[str]:
-    return ["interference", "validation", "early-loss", *(drawing.kind for drawing in drawings)]
+    return ["matrix", "interference", "validation", "early-loss", *(drawing.kind for drawing in drawings)]
 
 
 def _in_order(study: Study) -> list[Run]:

@@ -165,7 +165,8 @@ def test_the_diagonal_does_not_count() -> None:
     truth, cheap = random_matrix(0), random_matrix(1)
     given = matrix_of(truth), matrix_of(cheap)
     filled = tuple(tuple(99.0 if value is None else value for value in row) for row in given[1])
-    assert rank_agreement(NAMES, given[0], {"CKA": given[1]}) == rank_agreement(NAMES, given[0], {"CKA": filled})
+    found, expected = (rank_agreement(NAMES, given[0], {"CKA": values}) for values in (given[1], filled))
+    assert found.predictors == expected.predictors
 
 
 @pytest.mark.parametrize(
@@ -231,3 +232,25 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert [one.cells for one in found.predictors] == ["pairs", "ordered", "pairs"]
     assert found.write(tmp_path).name == "agreement.json"
     assert Agreement.read(tmp_path) == found
+
+
+def test_rows_for_a_terminal(tmp_path: Path) -> None:
+    """Signs of what is expected, blanks where nothing is known; and the matrices are kept as given."""
+    truth = matrix_of(random_matrix(0))
+    constant = tuple(tuple(None if i == j else 1.0 for j in range(len(NAMES))) for i in range(len(NAMES)))
+    found = rank_agreement(NAMES, truth, {"distance": truth, "same script": constant})
+    header, ordered, pairs, same = found.as_rows()
+    assert header[:3] == ["predictor", "cells", "correlation"]
+    assert ordered[:3] == ["distance", f"{len(NAMES) * (len(NAMES) - 1)} both ways", "+1.00"]
+    assert (pairs[1], pairs[6], pairs[7]) == (
+        f"{len(NAMES) * (len(NAMES) - 1) // 2} pairs",
+        "above zero",
+        "as expected",
+    )
+    assert same[2:6] == ["", "", "", ""]
+    found.write(tmp_path)
+    assert Agreement.read(tmp_path).matrices == {
+        "interference, bits per character": truth,
+        "distance": truth,
+        "same script": constant,
+    }

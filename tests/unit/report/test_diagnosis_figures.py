@@ -200,6 +200,7 @@ AGREEMENT = Agreement(
         replace(FOUND, predictor="affinity", cells="ordered", num_cells=6, low=None, high=None),
         PredictorAgreement("same script", "pairs", 15, None, None, None, None, None, -1),
     ),
+    {},
 )
 
 

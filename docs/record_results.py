@@ -1,7 +1,8 @@
 """Keep what stands behind a page of results: `python docs/record_results.py STUDY_FOLDER NAME`.
 
 Writes `docs/results/NAME/records.jsonl`, the records that the study's report is made from, one a line, `tasks.jsonl` with those of its
-fine-tunings, and the figures that the page shows. A test makes the page's tables again from the records, and compares.
+fine-tunings, the agreement of its diagnoses with interference where a study has it, and the figures that the page shows. A test makes
+the page's tables again from the records, and compares.
 """
 
 import json
@@ -9,6 +10,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from detente.diagnosis_results.agreement import Agreement
+from detente.examine import FOLDER
 from detente.report import write_report
 from detente.report.inventory import read_study
 from detente.results import RECORD_FILE, RunRecord, read_record
@@ -29,6 +32,9 @@ def record(study_folder: Path, name: str, results: Path = RESULTS) -> None:
     write_report(study_folder)
     for figure in (*study_folder.glob("figures/interference-*.png"), *study_folder.glob("figures/validation-*.png")):
         shutil.copy(figure, goal / figure.name.replace("+", "-"))
+    for agreement in (study_folder / FOLDER / Agreement.FILE, study_folder / FOLDER / "agreement.png"):
+        if agreement.exists():
+            shutil.copy(agreement, goal / agreement.name)
 
 
 def reported(study_folder: Path) -> list[RunRecord]:

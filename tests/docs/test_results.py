@@ -8,15 +8,21 @@ from types import ModuleType
 
 import pytest
 
+from detente.diagnosis_results.agreement import Agreement, rank_agreement
 from detente.report import all_tables
-from detente.report.formats import write_table
+from detente.report.formats import to_markdown, write_table
+from detente.report.interference_matrix import interference_matrix
 from detente.report.inventory import read_study
+from detente.report.matrix_table import matrix_table
+from detente.report.numbers import MINUS
 from detente.results import RunRecord, read_record, write_json
 from detente.task_results import TaskRecord
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "results"
-RECORDED = sorted(RESULTS.glob("*/records.jsonl"))
+OF_PAIRS = ("pairs-constructed", "pairs-real")
+"""Studies of which the page shows who is hurt by whom: a summary of dozens of mixtures nobody reads."""
+RECORDED = sorted(path for path in RESULTS.glob("*/records.jsonl") if not path.parent.name.startswith(OF_PAIRS))
 
 
 PAGES = {"en-sw-steps": "en-sw", "meta-constructed": "meta", "meta-en-sw": "meta", "tasks-en-sw": "tasks"}
@@ -54,6 +60,38 @@ def test_the_pages_table_is_made_from_the_records(records: Path, tmp_path: Path)
         write_table(tables[key], tmp_path)
         text = (tmp_path / f"{key}.md").read_text(encoding="utf-8")
         assert [row for row in text.splitlines() if row[:1] == "|" and row not in page] == []
+
+
+def table_rows(text: str) -> list[str]:
+    return [row for row in text.splitlines() if row[:1] == "|"]
+
+
+@pytest.mark.parametrize("name", OF_PAIRS)
+def test_matrices_are_made_from_the_records(name: str, tmp_path: Path) -> None:
+    matrix = interference_matrix(read_study(SYSTEMS.rebuilt(RESULTS / name / "records.jsonl", tmp_path)))
+    page = (RESULTS / "diagnosis.md").read_text(encoding="utf-8")
+    assert [row for row in table_rows(to_markdown(matrix_table(matrix))) if row not in page] == []
+
+
+def test_the_matrix_by_equal_steps_is_made_from_the_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    folders = (RESULTS / "pairs-constructed", RESULTS / "pairs-constructed-alone")
+    matrix = script("matrix_by_steps").by_steps(*folders, tmp_path)
+    page = (RESULTS / "diagnosis.md").read_text(encoding="utf-8")
+    assert matrix.budget == "steps"
+    assert [row for row in table_rows(to_markdown(matrix_table(matrix))) if row not in page] == []
+
+
+@pytest.mark.parametrize("name", OF_PAIRS)
+def test_agreements_are_made_from_the_records(name: str, tmp_path: Path) -> None:
+    """The truth from the records, the predictors as they are kept beside the agreement."""
+    kept = Agreement.read(RESULTS / name)
+    matrix = interference_matrix(read_study(SYSTEMS.rebuilt(RESULTS / name / "records.jsonl", tmp_path)))
+    predictors = {key: values for key, values in kept.matrices.items() if key != kept.truth}
+    assert rank_agreement(matrix.languages, matrix.values, predictors) == kept
+    page = (RESULTS / "diagnosis.md").read_text(encoding="utf-8")
+    rows = [f"| {' | '.join(row)} |".replace("-", MINUS) for row in kept.as_rows()[1:]]
+    assert [row for row in rows if row not in page] == []
 
 
 def test_comparisons_of_systems_are_made_from_the_records(tmp_path: Path) -> None:

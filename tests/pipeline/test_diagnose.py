@@ -13,6 +13,7 @@ from detente.diagnosis_results.gradients import GradientConflict
 from detente.diagnosis_results.masks import ParameterMasks
 from detente.diagnosis_results.similarity import RepresentationSimilarity
 from detente.encoder import HiddenStates
+from detente.errors import DataError
 from detente.examine import FOLDER, Examination, gradient_watch
 from detente.pretrain.objective import masked_lm_loss
 from detente.pretrain.step import StepReport
@@ -60,6 +61,13 @@ def test_a_run_that_goes_on_goes_on_with_its_series(folder: Path) -> None:
     # The model is that of step 16 now.
     assert found.measurements[-1].groups != found.measurements[-2].groups
     assert run.treated.encoder.training
+
+
+def test_a_watch_that_can_tell_nothing_is_refused_before_training(folder: Path) -> None:
+    run = Examination(run_of(folder, "te+en_none")).run
+    few = run.settings.model_copy(update={"watch": run.settings.watch.model_copy(update={"gradient_blocks": 4})})
+    with pytest.raises(DataError, match="te, en have fewer"):
+        gradient_watch(few, run.data, run.treated, folder, 0)
 
 
 def test_gradients_are_those_of_the_run(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """Which cheap diagnosis foretells interference? The diagnoses of a study of all pairs as matrices, held against what pairs really lose.
 
-joint run     one run with all languages foretells every pair: gradient cosine, affinity, mask overlap, CKA
+joint run     one run with all languages foretells every pair: gradient cosine at its end and along training, affinity, mask
+              overlap, CKA
 pair runs     gradient cosine of pairs: as dear as the truth, but for the mono runs
 no run        same script, and the built-in distance of constructed languages
 """
@@ -15,6 +16,7 @@ from detente.corpus.relatedness import built_distances, same_script
 from detente.diagnosis_results.affinity import LookaheadAffinity
 from detente.diagnosis_results.agreement import Agreement, Matrix, rank_agreement
 from detente.diagnosis_results.base import Diagnosis
+from detente.diagnosis_results.gradient_series import GradientConflictSeries
 from detente.diagnosis_results.gradients import GradientConflict
 from detente.diagnosis_results.masks import ParameterMasks
 from detente.diagnosis_results.similarity import RepresentationSimilarity
@@ -64,6 +66,7 @@ def predictors(folder: Path, study: Study) -> dict[str, Matrix]:
     labels, joint = study.languages, joint_runs(study)
     found = {
         "gradient cosine": _mean(labels, map(_cosine, _read(GradientConflict, joint))),
+        "gradient cosine along training": _mean(labels, map(_along, _read(GradientConflictSeries, joint))),
         "gradient cosine of pairs": _mean(labels, map(_cosine, _read(GradientConflict, pair_runs(study)))),
         "affinity": _mean(labels, map(_affinity, _read(LookaheadAffinity, joint))),
         "mask overlap": _mean(labels, map(_overlap, _read(ParameterMasks, joint))),
@@ -97,6 +100,17 @@ def _cosine(found: GradientConflict) -> Pick:
     """Without noise."""
     known = frozenset(found.languages)
     return lambda first, second: found.pair(first, second).corrected if known >= {first, second} else None
+
+
+def _along(found: GradientConflictSeries) -> Pick:
+    """Mean over the measurements: at a single step chance of the weights decides much of it."""
+    each = [_cosine(one) for one in found.measurements]
+
+    def pick(first: str, second: str) -> float | None:
+        known = [value for one in each if (value := one(first, second)) is not None]
+        return fmean(known) if known else None
+
+    return pick
 
 
 def _affinity(found: LookaheadAffinity) -> Pick:

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Mapping
 from itertools import combinations
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 
 from detente.corpus.constructed import distance
 from detente.diagnosis_results.affinity import LookaheadAffinity
 from detente.diagnosis_results.agreement import Agreement
+from detente.diagnosis_results.gradient_series import GradientConflictSeries
 from detente.diagnosis_results.gradients import GradientConflict
 from detente.diagnosis_results.similarity import RepresentationSimilarity
 from detente.errors import RecordError
@@ -43,7 +45,12 @@ LOST = {
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, study_values: Callable) -> Path:
     folder = tmp_path_factory.mktemp("pairs")
-    values = study_values(languages=LANGUAGES, mixtures=["mono", "pairs", "joint"], treatments=["none"])
+    values = study_values(
+        languages=LANGUAGES,
+        mixtures=["mono", "pairs", "joint"],
+        treatments=["none"],
+        watch={"gradients_every": 8, "gradient_blocks": 16},
+    )
     assert all(outcome.record for outcome in run_study(study_from_mapping(values), folder))
     for run in (folder / "runs").iterdir():
         record = read_record(run)
@@ -72,7 +79,12 @@ def diagnosed(folder: Path) -> Mapping[str, float]:
 
     wishes = Wishes(kinds=frozenset({"gradients", "affinity", "similarity"}), blocks=16)
     diagnose_study(cli.console, folder, wishes)
-    return {str(path): path.stat().st_mtime for path in folder.glob(f"runs/*/{FOLDER}/*.json")}
+    return when_written(folder)
+
+
+def when_written(folder: Path) -> dict[str, float]:
+    paths = (path for path in folder.glob(f"runs/*/{FOLDER}/*.json") if path.name != GradientConflictSeries.FILE)
+    return {str(path): path.stat().st_mtime for path in paths}
 
 
 def test_the_joint_run_is_diagnosed_and_pairs_their_gradients(folder: Path, diagnosed: Mapping[str, float]) -> None:
@@ -84,7 +96,7 @@ def test_the_joint_run_is_diagnosed_and_pairs_their_gradients(folder: Path, diag
 def test_what_is_there_is_not_measured_again(folder: Path, diagnosed: Mapping[str, float], detente: Run) -> None:
     code, output, errors = detente("diagnose", folder, "--gradients", "--affinity", "--similarity")
     assert (code, errors) == (0, "")
-    assert {str(path): path.stat().st_mtime for path in folder.glob(f"runs/*/{FOLDER}/*.json")} == diagnosed
+    assert when_written(folder) == diagnosed
     for words in (
         "Who is hurt by whom",
         "+0.300",
@@ -111,6 +123,8 @@ def test_matrices_are_those_of_the_diagnoses(folder: Path) -> None:
         assert found.matrices["gradient cosine"][j][i] == gradients.pair(a, b).corrected
         own = GradientConflict.read(run_of(folder, f"{a}+{b}") / FOLDER)
         assert found.matrices["gradient cosine of pairs"][i][j] == own.pair(a, b).corrected
+        along = [one.pair(a, b).corrected for one in GradientConflictSeries.read(joint).measurements]
+        assert found.matrices["gradient cosine along training"][i][j] == pytest.approx(fmean(filter(None, along)))
         assert found.matrices["affinity"][i][j] == affinity.mean[j][i]
         assert found.matrices["distance"][i][j] == distance(constructed[a], constructed[b])
         assert found.matrices["same script"][i][j] == float({a, b} == {"en", "sw"})

@@ -31,6 +31,7 @@ Numbers = NDArray[np.float64]
 
 EXPECTED_SIGN = {
     "gradient cosine": -1,
+    "gradient cosine along training": -1,
     "gradient cosine of pairs": -1,
     "affinity": -1,
     "mask overlap": -1,

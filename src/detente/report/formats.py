@@ -110,7 +110,7 @@ def _latex_header(table: Table) -> Iterator[str]:
         groups = [(name, len(list(members))) for name, members in groupby(table.columns, lambda column: column.group)]
         spans = [rf"\multicolumn{{{width}}}{{c}}{{{escape_latex(name)}}}" for name, width in groups]
         yield _latex_row(["", "", *spans])
-    titles = [table.group_title, "system", *(column.title for column in table.columns)]
+    titles = [table.group_title, table.label_title, *(column.title for column in table.columns)]
     yield _latex_row([escape_latex(title) for title in titles])
 
 

@@ -7,22 +7,24 @@ from detente.report.statistics import Estimate
 from detente.report.tables import Cell, Column, Row, Table, notes_for
 
 KEY = "interference-matrix"
+GROUP = "pairs"
 
 
 def matrix_table(matrix: InterferenceMatrix) -> Table:
     """One row a language that is hurt, one column a language that it was trained with, and means."""
     rows = [
-        Row("", language, (*map(_cell, cells), _mean_cell(mean)))
+        Row(GROUP, language, (*map(_cell, cells), _mean_cell(mean)))
         for language, cells, mean in zip(matrix.languages, matrix.cells, matrix.row_means, strict=True)
     ]
-    rows.append(Row("", "what others lose to it", (*map(_mean_cell, matrix.column_means), Cell())))
+    rows.append(Row(GROUP, "what others lose to it", (*map(_mean_cell, matrix.column_means), Cell())))
     caption = (
         f"What the language of a row loses when it is trained with that of the column alone, in {matrix.harm.unit}: pair minus mono by "
         f"equal {matrix.budget}; above zero it is hurt. Means over seeds and {numbers.INTERVAL}, paired by seed."
     )
     columns = (*map(Column, matrix.languages), Column("mean"))
     title = "Who is hurt by whom"
-    return Table(KEY, title, caption, "hurt", columns, tuple(rows), (*_asymmetry(matrix), *notes_for(rows)))
+    notes = (*_asymmetry(matrix), *notes_for(rows))
+    return Table(KEY, title, caption, "mixture", columns, tuple(rows), notes, label_title="hurt")
 
 
 def _cell(compared: Comparison | None) -> Cell:
@@ -46,7 +48,7 @@ def _asymmetry(matrix: InterferenceMatrix) -> tuple[str, ...]:
         if one.difference.is_above_zero or one.difference.is_below_zero
     ]
     share = numbers.share_of(matrix.asymmetry)
-    words = "; ".join(clear) or "in none of the pairs beyond doubt"
+    words = "; ".join(clear) or "none"
     return (
-        f"Asymmetry: {share} of the squared losses tells the two languages of a pair apart (noise alone gives about half). {words[0].upper()}{words[1:]}.",
+        f"Asymmetry: {share} of the squared losses tells the two languages of a pair apart (noise alone gives about half). Beyond doubt: {words}.",
     )

@@ -66,10 +66,16 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = field(default=())
+    label_title: str = "system"
+    """What a row's label is."""
 
     def as_rows(self) -> list[list[str]]:
         """Header and rows as text, for a terminal."""
-        header = [self.group_title, "system", *(f"{column.group} {column.title}".strip() for column in self.columns)]
+        header = [
+            self.group_title,
+            self.label_title,
+            *(f"{column.group} {column.title}".strip() for column in self.columns),
+        ]
         return [header, *([row.group, row.label, *(cell.display for cell in row.cells)] for row in self.rows)]
 
 

@@ -20,9 +20,9 @@ from detente.task_results import TaskRecord
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "results"
-OF_PAIRS = ("pairs-constructed", "pairs-real")
+OF_PAIRS = tuple(sorted(path.parent.name for path in RESULTS.glob("pairs-*/agreement.json")))
 """Studies of which the page shows who is hurt by whom: a summary of dozens of mixtures nobody reads."""
-RECORDED = sorted(path for path in RESULTS.glob("*/records.jsonl") if not path.parent.name.startswith(OF_PAIRS))
+RECORDED = sorted(path for path in RESULTS.glob("*/records.jsonl") if not path.parent.name.startswith("pairs-"))
 
 
 PAGES = {"en-sw-steps": "en-sw", "meta-constructed": "meta", "meta-en-sw": "meta", "tasks-en-sw": "tasks"}

@@ -23,6 +23,8 @@ from detente.terminal import ProgressView, print_table
 
 WEAK = "Cannot tell: the interval covers zero, or a language's own gradient is too noisy at this size of batch. Measure on more blocks."
 
+MOST_DRAWN = 10
+"""Pairs."""
 FILES = {
     "gradients": GradientConflict.FILE,
     "masks": ParameterMasks.FILE,
@@ -73,10 +75,19 @@ def diagnose_gradients(console: Console, examined: Examination, *, blocks: int) 
         print_table(console, "Gradient conflict", header, rows, _gradient_notes(found, examined))
     header, *rows = found.control_rows()
     print_table(console, "Each language against itself", header, rows[: len(found.languages)])
-    for first, second in found.pairs:
+    for first, second in _drawn(console, found.languages):
         draw_conflict(found, first, second, examined.folder)
     if (examined.folder / GradientConflictSeries.FILE).exists():
         draw_conflict_over_training([GradientConflictSeries.read(examined.folder)], examined.folder)
+
+
+def _drawn(console: Console, languages: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Pairs that get figures of their own: all, unless there are dozens."""
+    pairs = list(combinations(languages, 2))
+    if len(pairs) <= MOST_DRAWN:
+        return pairs
+    console.print(f"figures of single pairs are left out: there are {len(pairs)}. The file has their numbers.")
+    return []
 
 
 def _gradient_notes(found: GradientConflict, examined: Examination) -> list[str]:
@@ -101,7 +112,7 @@ def diagnose_masks(console: Console, examined: Examination, **wishes: Any) -> No
     print_table(console, f"Masks over {found.groups}", *_share_table(found))
     print_table(console, "Loss of held-out text under a mask, nats", *_swap_table(found))
     draw_mask_shares(found, examined.folder)
-    for pair in combinations(found.languages, 2):
+    for pair in _drawn(console, found.languages):
         draw_mask_similarity(found, pair, examined.folder)
         for language, other in (pair, pair[::-1]):
             draw_mask_extremes(found, language, other, examined.folder)

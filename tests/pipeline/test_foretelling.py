@@ -154,3 +154,19 @@ def test_the_report_shows_the_matrix_and_not_dozens_of_pairs(folder: Path) -> No
     names = {path.name for path in (folder / "figures").glob("*.png")}
     assert {"interference-matrix.png", "interference-te+en+sw.png"} <= names
     assert not [name for name in names if "te+en-" in name or "te+en." in name]
+
+
+@pytest.mark.usefixtures("diagnosed")
+def test_dozens_of_pairs_get_no_figures_of_their_own(
+    folder: Path, detente: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("detente.diagnosis_view.MOST_DRAWN", 2)
+    found = run_of(folder, "te+en+sw") / FOLDER
+    drawn = list(found.glob("gradients-*-*.*"))
+    assert len(drawn) == 9
+    for path in drawn:
+        path.unlink()
+    code, output, _ = detente("diagnose", found.parent, "--gradients", "--blocks", "16")
+    assert code == 0
+    assert "figures of single pairs are left out: there are 3" in output
+    assert not list(found.glob("gradients-*-*.*"))

@@ -9,6 +9,7 @@ from rich.console import Console
 from detente.diagnosis_view import FILES, Wishes, diagnose_run
 from detente.examine import FOLDER
 from detente.foretelling import foretell, joint_runs, pair_runs
+from detente.report import numbers
 from detente.report.agreement_figure import draw_agreement
 from detente.report.interference_matrix import InterferenceMatrix, interference_matrix
 from detente.report.inventory import Run, Study, read_study
@@ -57,6 +58,11 @@ def _missing(study: Study, wishes: Wishes) -> Iterator[tuple[Run, Wishes]]:
 
 def _show_matrix(console: Console, matrix: InterferenceMatrix, folder: Path) -> None:
     table = matrix_table(matrix)
-    header, *rows = table.as_rows()
-    print_table(console, table.title, header[1:], [row[1:] for row in rows], [table.caption, *table.notes])
+    titles = [table.label_title, *(column.title for column in table.columns)]
+    # Intervals would not fit a terminal; the report has them.
+    rows = [
+        [row.label, *(numbers.difference(cell.estimate.mean) if cell.estimate else "" for cell in row.cells)]
+        for row in table.rows
+    ]
+    print_table(console, table.title, titles, rows, [table.caption, *table.notes])
     draw_matrix(interference_picture(matrix), folder / FOLDER)

@@ -9,6 +9,7 @@ from types import ModuleType
 import pytest
 
 from detente.diagnosis_results.agreement import Agreement, rank_agreement
+from detente.diagnosis_results.masks import ParameterMasks
 from detente.report import all_tables
 from detente.report.formats import to_markdown, write_table
 from detente.report.interference_matrix import interference_matrix
@@ -93,6 +94,20 @@ def test_agreements_are_made_from_the_records(name: str, tmp_path: Path) -> None
     page = (RESULTS / "diagnosis.md").read_text(encoding="utf-8")
     rows = [f"| {' | '.join(row)} |".replace("-", MINUS) for row in kept.as_rows()[1:]]
     assert [row for row in rows if row not in page] == []
+
+
+def test_the_table_of_masks_is_made_from_the_masks() -> None:
+    masks = ParameterMasks.read(RESULTS / "pairs-real")
+    page = (RESULTS / "diagnosis.md").read_text(encoding="utf-8")
+    own = {label: masks.swaps[label][label] for label in masks.languages}
+    least = {
+        label: min(losses[label] for mask, losses in masks.swaps.items() if mask != label) for label in masks.languages
+    }
+    rows = {"none": masks.full_loss, "of the language itself": own, "of another, the least harmful": least}
+    rows |= {f"without what {owner} alone has open": removal.loss for owner, removal in masks.removals.items()}
+    for name, losses in rows.items():
+        (line,) = (line for line in table_rows(page) if line.startswith(f"| {name} "))
+        assert line.endswith(f"| {' | '.join(f'{losses[label]:.3f}' for label in masks.languages)} |")
 
 
 def test_comparisons_of_systems_are_made_from_the_records(tmp_path: Path) -> None:

@@ -59,16 +59,22 @@ def main() -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--preset", choices=PRESETS, default="mini")
-    parser.add_argument("--languages", type=int, default=2)
+    parser = parser_of(__doc__, rounds=5)
     parser.add_argument("--blocks", type=int, default=4096, help="of each language")
     parser.add_argument("--microbatch", type=int, help="blocks; by default what fits the preset")
     parser.add_argument("--parts", type=int, default=8)
     parser.add_argument("--exact-up-to", type=int, default=4, help="languages")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--out", type=Path)
     return parser.parse_args()
+
+
+def parser_of(description: str | None, *, rounds: int) -> argparse.ArgumentParser:
+    """With the options that every benchmark of a diagnosis has."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", choices=PRESETS, default="mini")
+    parser.add_argument("--languages", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=rounds)
+    parser.add_argument("--out", type=Path)
+    return parser
 
 
 class Bench:

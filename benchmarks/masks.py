@@ -11,9 +11,8 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
-from gradient_conflict import draw, run_settings
+from gradient_conflict import draw, parser_of, run_settings
 from meta_cost import machine
 from torch import Tensor
 
@@ -58,12 +57,8 @@ def main() -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--preset", choices=PRESETS, default="mini")
-    parser.add_argument("--languages", type=int, default=2)
+    parser = parser_of(__doc__, rounds=7)
     parser.add_argument("--steps", type=int, default=200, help="of each mask")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--out", type=Path)
     return parser.parse_args()
 
 

@@ -45,8 +45,8 @@ class Wishes:
         parallel: line-aligned files, for similarity.
     """
 
-    kinds: frozenset[str] = frozenset(FILES)
-    blocks: int = 4096
+    kinds: frozenset[str]
+    blocks: int
     masks: Mapping[str, Any] = field(default_factory=dict)
     parallel: Mapping[str, Path] = field(default_factory=dict)
 

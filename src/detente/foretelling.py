@@ -21,13 +21,10 @@ from detente.diagnosis_results.gradients import GradientConflict
 from detente.diagnosis_results.masks import ParameterMasks
 from detente.diagnosis_results.similarity import RepresentationSimilarity
 from detente.errors import RecordError
-from detente.examine import FOLDER
-from detente.report.interference_matrix import InterferenceMatrix
+from detente.examine import FOLDER, constructed_languages
+from detente.report.interference_matrix import InterferenceMatrix, has_matrix, interference_matrix
 from detente.report.inventory import Run, Study
-from detente.settings.load_tasks import load_resolved
-from detente.settings.schema import ConstructedSettings
 
-FEWEST_LANGUAGES = 3
 Pick = Callable[[str, str], float | None]
 """What a diagnosis says of the first language, beside the second."""
 Found = TypeVar("Found", bound=Diagnosis)
@@ -43,17 +40,23 @@ def pair_runs(study: Study) -> list[Run]:
     return _untreated(study, 2)
 
 
-def foretell(folder: Path, study: Study, truth: InterferenceMatrix) -> Agreement:
-    """Rank correlation of every diagnosis that there is with interference; written into STUDY/diagnosis.
+def truth_of(folder: Path, study: Study) -> InterferenceMatrix:
+    """What pairs lose.
 
     Raises:
-        RecordError: the study has fewer than three languages, or no pair and mono runs to compare, or nothing to foretell from.
+        RecordError: the study has fewer than three languages, or no pair and mono runs to compare.
     """
-    if len(study.languages) < FEWEST_LANGUAGES or not any(value is not None for row in truth.values for value in row):
+    truth = interference_matrix(study)
+    if not (has_matrix(study) and _is_known(truth.values)):
         raise RecordError(
             f"{folder} has nothing to foretell: that takes three languages or more, each alone and in pairs. "
             "Write `mixtures: [mono, pairs, joint]`."
         )
+    return truth
+
+
+def foretell(folder: Path, study: Study, truth: InterferenceMatrix) -> Agreement:
+    """Rank correlation of every diagnosis that there is with interference; written into STUDY/diagnosis."""
     found = rank_agreement(
         truth.languages, truth.values, predictors(folder, study), name=f"interference, {truth.harm.unit}"
     )
@@ -72,9 +75,14 @@ def predictors(folder: Path, study: Study) -> dict[str, Matrix]:
         "mask overlap": _mean(labels, map(_overlap, _read(ParameterMasks, joint))),
         "CKA": _mean(labels, map(_similarity, _read(RepresentationSimilarity, joint))),
         "same script": same_script({label: _script(folder, label) for label in labels}),
-        "distance": built_distances(_constructed(folder, labels)),
+        "distance": built_distances(constructed_languages(folder, labels)),
     }
-    return {name: matrix for name, matrix in found.items() if any(value is not None for row in matrix for value in row)}
+    return {name: matrix for name, matrix in found.items() if _is_known(matrix)}
+
+
+def _is_known(matrix: Matrix) -> bool:
+    """Whether it has a number."""
+    return any(value is not None for row in matrix for value in row)
 
 
 def _untreated(study: Study, size: int) -> list[Run]:
@@ -86,14 +94,17 @@ def _read(kind: type[Found], runs: Sequence[Run]) -> list[Found]:
 
 
 def _mean(labels: Sequence[str], picks: Iterable[Pick]) -> Matrix:
-    """Over the diagnoses that know both languages; None where none does."""
+    """Over the diagnoses that know both languages; None where none does, and on the diagonal."""
     each = list(picks)
+    return tuple(
+        tuple(_mean_known(pick(first, second) for pick in each if first != second) for second in labels)
+        for first in labels
+    )
 
-    def cell(first: str, second: str) -> float | None:
-        known = [value for pick in each if first != second and (value := pick(first, second)) is not None]
-        return fmean(known) if known else None
 
-    return tuple(tuple(cell(first, second) for second in labels) for first in labels)
+def _mean_known(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
 
 
 def _cosine(found: GradientConflict) -> Pick:
@@ -104,13 +115,7 @@ def _cosine(found: GradientConflict) -> Pick:
 
 def _along(found: GradientConflictSeries) -> Pick:
     """Mean over the measurements: at a single step chance of the weights decides much of it."""
-    each = [_cosine(one) for one in found.measurements]
-
-    def pick(first: str, second: str) -> float | None:
-        known = [value for one in each if (value := one(first, second)) is not None]
-        return fmean(known) if known else None
-
-    return pick
+    return lambda first, second: _mean_known(pair.corrected for pair in found.of_pair(first, second))
 
 
 def _affinity(found: LookaheadAffinity) -> Pick:
@@ -120,12 +125,7 @@ def _affinity(found: LookaheadAffinity) -> Pick:
 
 def _overlap(found: ParameterMasks) -> Pick:
     """Correlation of logits, mean over layers and kinds."""
-
-    def pick(first: str, second: str) -> float | None:
-        parts = [part.centred for part in found.similarity(first, second) if part.centred is not None]
-        return fmean(parts) if parts else None
-
-    return pick
+    return lambda first, second: _mean_known(part.centred for part in found.similarity(first, second))
 
 
 def _similarity(found: RepresentationSimilarity) -> Pick:
@@ -139,8 +139,3 @@ def _of_matrix(labels: Sequence[str], values: Matrix) -> Pick:
 
 def _script(folder: Path, label: str) -> str:
     return read_manifest(folder / "data" / "corpus" / label).script
-
-
-def _constructed(folder: Path, labels: Sequence[str]) -> dict[str, ConstructedSettings | None]:
-    languages = load_resolved(folder / "study.yaml").languages
-    return {label: languages[label].constructed for label in labels}

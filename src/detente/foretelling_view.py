@@ -8,10 +8,10 @@ from rich.console import Console
 
 from detente.diagnosis_view import FILES, Wishes, diagnose_run
 from detente.examine import FOLDER
-from detente.foretelling import foretell, joint_runs, pair_runs
+from detente.foretelling import foretell, joint_runs, pair_runs, truth_of
 from detente.report import numbers
 from detente.report.agreement_figure import draw_agreement
-from detente.report.interference_matrix import InterferenceMatrix, interference_matrix
+from detente.report.interference_matrix import InterferenceMatrix
 from detente.report.inventory import Run, Study, read_study
 from detente.report.matrix_figure import draw_matrix, interference_picture
 from detente.report.matrix_table import matrix_table
@@ -32,10 +32,10 @@ def diagnose_study(console: Console, folder: Path, wishes: Wishes) -> None:
     """Untreated runs with all languages get the diagnoses that are wished for, pairs their gradients; then they are compared with the truth.
 
     Raises:
-        RecordError: see `foretell`.
+        RecordError: see `truth_of`; nothing has been measured then.
     """
     study = read_study(folder)
-    matrix = interference_matrix(study)
+    matrix = truth_of(folder, study)
     for run, asked in _missing(study, wishes):
         console.print(f"\n{run.record.name}", style="bold", highlight=False)
         diagnose_run(console, run.folder, asked)

@@ -12,7 +12,7 @@ from detente.diagnosis_results.agreement import Agreement, rank_agreement
 from detente.diagnosis_results.masks import ParameterMasks
 from detente.report import all_tables
 from detente.report.formats import to_markdown, write_table
-from detente.report.interference_matrix import interference_matrix
+from detente.report.interference_matrix import InterferenceMatrix, interference_matrix
 from detente.report.inventory import read_study
 from detente.report.matrix_table import matrix_table
 from detente.report.numbers import MINUS
@@ -21,7 +21,7 @@ from detente.task_results import TaskRecord
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "results"
-OF_PAIRS = tuple(sorted(path.parent.name for path in RESULTS.glob("pairs-*/agreement.json")))
+OF_PAIRS = ("pairs-constructed", "pairs-real")
 """Studies of which the page shows who is hurt by whom: a summary of dozens of mixtures nobody reads."""
 RECORDED = sorted(path for path in RESULTS.glob("*/records.jsonl") if not path.parent.name.startswith("pairs-"))
 
@@ -67,27 +67,33 @@ def table_rows(text: str) -> list[str]:
     return [row for row in text.splitlines() if row[:1] == "|"]
 
 
+def matrix_of(name: str, scratch: Path) -> InterferenceMatrix:
+    return interference_matrix(read_study(SYSTEMS.rebuilt(RESULTS / name / "records.jsonl", scratch)))
+
+
+def rows_not_on_the_page(matrix: InterferenceMatrix) -> list[str]:
+    page = (RESULTS / "diagnosis.md").read_text(encoding="utf-8")
+    return [row for row in table_rows(to_markdown(matrix_table(matrix))) if row not in page]
+
+
 @pytest.mark.parametrize("name", OF_PAIRS)
 def test_matrices_are_made_from_the_records(name: str, tmp_path: Path) -> None:
-    matrix = interference_matrix(read_study(SYSTEMS.rebuilt(RESULTS / name / "records.jsonl", tmp_path)))
-    page = (RESULTS / "diagnosis.md").read_text(encoding="utf-8")
-    assert [row for row in table_rows(to_markdown(matrix_table(matrix))) if row not in page] == []
+    assert rows_not_on_the_page(matrix_of(name, tmp_path)) == []
 
 
 def test_the_matrix_by_equal_steps_is_made_from_the_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "docs"))
     folders = (RESULTS / "pairs-constructed", RESULTS / "pairs-constructed-alone")
     matrix = script("matrix_by_steps").by_steps(*folders, tmp_path)
-    page = (RESULTS / "diagnosis.md").read_text(encoding="utf-8")
     assert matrix.budget == "steps"
-    assert [row for row in table_rows(to_markdown(matrix_table(matrix))) if row not in page] == []
+    assert rows_not_on_the_page(matrix) == []
 
 
 @pytest.mark.parametrize("name", OF_PAIRS)
 def test_agreements_are_made_from_the_records(name: str, tmp_path: Path) -> None:
     """The truth from the records, the predictors as they are kept beside the agreement."""
     kept = Agreement.read(RESULTS / name)
-    matrix = interference_matrix(read_study(SYSTEMS.rebuilt(RESULTS / name / "records.jsonl", tmp_path)))
+    matrix = matrix_of(name, tmp_path)
     predictors = {key: values for key, values in kept.matrices.items() if key != kept.truth}
     made = rank_agreement(matrix.languages, matrix.values, predictors)
     assert (made.languages, sorted(made.as_rows())) == (kept.languages, sorted(kept.as_rows()))

@@ -7,17 +7,19 @@ from statistics import fmean
 
 import pytest
 
+from detente import cli
 from detente.corpus.constructed import distance
 from detente.diagnosis_results.affinity import LookaheadAffinity
 from detente.diagnosis_results.agreement import Agreement
 from detente.diagnosis_results.gradient_series import GradientConflictSeries
 from detente.diagnosis_results.gradients import GradientConflict
 from detente.diagnosis_results.similarity import RepresentationSimilarity
+from detente.diagnosis_view import Wishes
 from detente.errors import RecordError
 from detente.examine import FOLDER
-from detente.foretelling import foretell
+from detente.foretelling import truth_of
+from detente.foretelling_view import diagnose_study
 from detente.report import all_tables, write_report
-from detente.report.interference_matrix import interference_matrix
 from detente.report.inventory import read_study
 from detente.results import LanguageResult, read_record, write_record
 from detente.settings import study_from_mapping
@@ -73,10 +75,6 @@ def run_of(folder: Path, name: str) -> Path:
 @pytest.fixture(scope="module")
 def diagnosed(folder: Path) -> Mapping[str, float]:
     """When each result was written."""
-    from detente import cli
-    from detente.diagnosis_view import Wishes
-    from detente.foretelling_view import diagnose_study
-
     wishes = Wishes(kinds=frozenset({"gradients", "affinity", "similarity"}), blocks=16)
     diagnose_study(cli.console, folder, wishes)
     return when_written(folder)
@@ -132,16 +130,14 @@ def test_matrices_are_those_of_the_diagnoses(folder: Path) -> None:
     assert "mask overlap" not in found.matrices
 
 
-def test_two_languages_foretell_nothing(folder: Path, write_pair: Path) -> None:
-    study = read_study(write_pair)
-    with pytest.raises(RecordError, match="three languages or more"):
-        foretell(write_pair, study, interference_matrix(study))
-
-
-@pytest.fixture
-def write_pair(tmp_path: Path, study_values: Callable) -> Path:
+def test_two_languages_foretell_nothing(tmp_path: Path, study_values: Callable, detente: Run) -> None:
     run_study(study_from_mapping(study_values(treatments=["none"])), tmp_path)
-    return tmp_path
+    with pytest.raises(RecordError, match="three languages or more"):
+        truth_of(tmp_path, read_study(tmp_path))
+    code, _, errors = detente("diagnose", tmp_path)
+    assert code == 2
+    assert "three languages or more" in errors
+    assert not list(tmp_path.glob(f"runs/*/{FOLDER}"))
 
 
 def test_the_report_shows_the_matrix_and_not_dozens_of_pairs(folder: Path) -> None:

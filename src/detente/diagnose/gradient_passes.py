@@ -13,6 +13,9 @@ from detente.diagnose.places import INDEPENDENT, Loss
 from detente.diagnose.projection import Projection
 from detente.errors import ConfigError, DataError, TrainingError
 
+FEWEST_MICROBATCHES = 2
+"""Of a language: noise shows in differences between them."""
+
 
 @dataclass(frozen=True)
 class LanguageGradient:
@@ -114,7 +117,7 @@ def divide(batches: Sequence[Any], parts: int, language: str) -> list[Sequence[A
     Raises:
         DataError: there are fewer than two microbatches.
     """
-    if len(batches) < 2:
+    if len(batches) < FEWEST_MICROBATCHES:
         raise DataError(
             f"{language} has {len(batches)} microbatches; its gradient is measured on two parts at least. "
             "Give more, or smaller ones."

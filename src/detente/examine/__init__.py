@@ -4,7 +4,7 @@
 """
 
 from detente.examine.examination import FOLDER, Examination
-from detente.examine.parallel import parallel_text
+from detente.examine.parallel import constructed_languages, parallel_text
 from detente.examine.watch import gradient_watch
 
-__all__ = ["FOLDER", "Examination", "gradient_watch", "parallel_text"]
+__all__ = ["FOLDER", "Examination", "constructed_languages", "gradient_watch", "parallel_text"]

@@ -1,11 +1,12 @@
 """Sentences that say the same in the languages of a run: the user's files, or what constructed languages are made to say."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from detente.corpus.parallel import ParallelText, constructed_parallel, read_parallel
 from detente.errors import ConfigError
 from detente.settings.load_tasks import load_resolved
+from detente.settings.schema import ConstructedSettings
 
 SENTENCES = 500
 
@@ -23,7 +24,12 @@ def parallel_text(run_folder: Path, languages: tuple[str, ...], files: Mapping[s
                 f"--parallel has {', '.join(files)}, the run has {', '.join(languages)}. Give a file for each of these."
             )
         return read_parallel({language: files[language] for language in languages}, limit=SENTENCES)
-    study = load_resolved(run_folder.resolve().parent.parent / "study.yaml")
-    constructed = {label: study.languages[label].constructed for label in languages}
+    constructed = constructed_languages(run_folder.resolve().parent.parent, languages)
     spoken = {label: settings for label, settings in constructed.items() if settings is not None}
     return constructed_parallel(spoken, SENTENCES) if len(spoken) == len(languages) > 1 else None
+
+
+def constructed_languages(study_folder: Path, labels: Sequence[str]) -> dict[str, ConstructedSettings | None]:
+    """How each was made; None for a real one."""
+    languages = load_resolved(study_folder / "study.yaml").languages
+    return {label: languages[label].constructed for label in labels}

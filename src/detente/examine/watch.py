@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from detente.diagnose.gradient_passes import FEWEST_MICROBATCHES
 from detente.diagnose.gradients import gradient_conflict
 from detente.diagnosis_results.gradient_series import GradientConflictSeries
 from detente.errors import DataError
@@ -12,8 +13,6 @@ from detente.pretrain.loop import Observer
 from detente.pretrain.step import StepReport
 from detente.settings import RunSettings
 from detente.treatment import TreatedEncoder
-
-FEWEST_BATCHES = 2
 
 
 def gradient_watch(
@@ -47,9 +46,9 @@ class GradientWatch:
             language: text.one_pass(language, settings.watch.gradient_blocks) for language in settings.mixture
         }
         # Here, and not after hours of training.
-        if short := [language for language, batches in self._batches.items() if len(batches) < FEWEST_BATCHES]:
+        if short := [language for language, batches in self._batches.items() if len(batches) < FEWEST_MICROBATCHES]:
             raise DataError(
-                f"`watch.gradients_every`: noise can only be told from {FEWEST_BATCHES} batches or more, {', '.join(short)} "
+                f"`watch.gradients_every`: noise can only be told from {FEWEST_MICROBATCHES} batches or more, {', '.join(short)} "
                 f"{'have' if len(short) > 1 else 'has'} fewer. A batch has {settings.batches.blocks} blocks: raise "
                 "`watch.gradient_blocks`, lower `batches.blocks`, or bring more text."
             )

@@ -4,7 +4,7 @@ from detente.report import numbers
 from detente.report.comparisons import Comparison
 from detente.report.interference_matrix import InterferenceMatrix
 from detente.report.statistics import Estimate
-from detente.report.tables import Cell, Column, Row, Table, notes_for
+from detente.report.tables import Cell, Column, Row, Table, comparison_cell, notes_for
 
 KEY = "interference-matrix"
 GROUP = "pairs"
@@ -28,10 +28,7 @@ def matrix_table(matrix: InterferenceMatrix) -> Table:
 
 
 def _cell(compared: Comparison | None) -> Cell:
-    if compared is None:
-        return Cell()
-    text = numbers.signed(compared.difference)
-    return Cell(text, compared.difference, compared.word, has_learned=compared.has_learned)
+    return comparison_cell(compared) if compared else Cell()
 
 
 def _mean_cell(mean: Estimate | None) -> Cell:

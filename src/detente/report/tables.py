@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from detente.report import numbers
-from detente.report.comparisons import has_learned, interference, interference_by_seed, recovered
+from detente.report.comparisons import Comparison, has_learned, interference, interference_by_seed, recovered
 from detente.report.inventory import Study, System, mono
 from detente.report.measures import Measure
 from detente.report.statistics import Estimate, Word, estimate, paired_differences
@@ -152,6 +152,11 @@ def interference_cell(study: Study, system: System | None, language: str) -> Cel
     comparison = interference(study, system, language)
     if comparison is None:
         return Cell(numbers.MISSING, is_missing=True)
+    return comparison_cell(comparison)
+
+
+def comparison_cell(comparison: Comparison) -> Cell:
+    """A difference with its word."""
     text = numbers.signed(comparison.difference)
     return Cell(text, comparison.difference, comparison.word, has_learned=comparison.has_learned)
 

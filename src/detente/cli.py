@@ -353,7 +353,7 @@ def _do_study(
         ended = do_study(console, settings, folder, engine=engine, workers=workers, only=only)
     if ended.has_records and _rank() == 0:
         _report(folder)
-    if ended.has_failed:
+    if not ended.is_whole:
         raise typer.Exit(1)
 
 

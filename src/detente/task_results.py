@@ -6,16 +6,18 @@ wherever it was asked for.
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
 from detente.errors import RecordError
-from detente.results import Part, write_json
+from detente.results import Part, now, write_json
 
 TASK_RECORD_VERSION = 1
 TASK_RECORD_FILE = "task.json"
+TASK_FAILURE_FILE = "failure.json"
 Setting = Literal["within", "zero-shot", "oracle"]
 
 
@@ -90,6 +92,26 @@ class TaskRecord(Part):
     """UTC time, ISO 8601."""
     versions: dict[str, str] = Field(default_factory=dict)
     machine: dict[str, str] = Field(default_factory=dict)
+
+
+class TaskFailure(Part):
+    """Why a fine-tuning has no record."""
+
+    error: str
+    finished: str
+    """UTC time, ISO 8601."""
+
+
+def write_task_failure(folder: Path, error: str) -> None:
+    """Say that the fine-tuning in `folder` failed, for those who look later."""
+    write_json(folder / TASK_FAILURE_FILE, TaskFailure(error=error, finished=now()).model_dump(mode="json"))
+
+
+def read_task_failure(folder: Path) -> TaskFailure | None:
+    """Of the last try; None when it did not fail, or cannot be read."""
+    with suppress(FileNotFoundError, ValidationError):
+        return TaskFailure.model_validate_json((folder / TASK_FAILURE_FILE).read_bytes())
+    return None
 
 
 def write_task_record(folder: Path, record: TaskRecord) -> None:

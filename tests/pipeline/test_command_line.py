@@ -200,7 +200,7 @@ def test_bad_arguments(detente: Run, study_file, tmp_path: Path) -> None:
         (("study", study, "--set", "training.steps"), "--set training.steps: write it as name=value"),
         (
             ("study", study, "--engine", "cloud", "--folder", tmp_path / "out"),
-            "--engine cloud: choose `local` or `processes`",
+            "--engine cloud: choose `local`, `processes` or `ray`",
         ),
         (("pretrain", study, "--run", "te+en/adaptor"), "--run te+en/adaptor: there is no such run."),
         (("report", tmp_path / "nothing"), "nothing"),

@@ -1,0 +1,149 @@
+"""Jobs in several processes of this machine.
+
+Fresh processes, not forks: threads of torch and tokenizers do not survive a fork. Each is a pool of its own, so that one that dies
+takes its own job only.
+"""
+
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import torch
+
+from detente.errors import Interrupted, ProcessLost
+from detente.machine import num_cores
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+LOST = "a process of the study died, of too little memory perhaps. Use fewer --workers."
+"""What is said of a job whose process is gone."""
+
+
+def in_processes(
+    jobs: Sequence[Job],
+    do: Callable[[Job], Result],
+    *,
+    workers: int,
+    on_wait: Callable[[Sequence[Job]], object],
+) -> Iterator[tuple[Job, Result | ProcessLost]]:
+    """Do `workers` jobs at a time, the machine's threads divided among them.
+
+    Args:
+        do: a function of a module, since processes import it.
+        on_wait: told about once a second which jobs are in hand.
+
+    Raises:
+        Interrupted: a signal came; the workers have ended, their jobs in hand as far as they save their state.
+    """
+    threads = max(1, num_cores() // workers)
+    lanes = [_Lane(threads) for _ in range(min(workers, len(jobs)))]
+    try:
+        with terminated_as_interrupted():
+            yield from _through(lanes, jobs, do, on_wait)
+    except (Interrupted, KeyboardInterrupt) as reason:
+        for worker in multiprocessing.active_children():
+            worker.terminate()
+        raise as_interrupted(reason) from None
+    finally:
+        for lane in lanes:
+            lane.close()
+
+
+class _Lane:
+    """One worker, and another when it died."""
+
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+        self._open()
+
+    def _open(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_start_worker, initargs=(self._threads,))
+
+    def submit(self, do: Callable[[Job], Result], job: Job) -> "Future[Result]":
+        try:
+            return self._pool.submit(do, job)
+        except BrokenProcessPool:
+            self._open()
+            return self._pool.submit(do, job)
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _through(
+    lanes: Sequence[_Lane],
+    jobs: Sequence[Job],
+    do: Callable[[Job], Result],
+    on_wait: Callable[[Sequence[Job]], object],
+) -> Iterator[tuple[Job, Result | ProcessLost]]:
+    """A lane gets its next job when it has ended one."""
+    waiting, free = deque(jobs), list(lanes)
+    in_hand: dict[Future[Result], tuple[Job, _Lane]] = {}
+    while waiting or in_hand:
+        while waiting and free:
+            job, lane = waiting.popleft(), free.pop()
+            in_hand[lane.submit(do, job)] = (job, lane)
+        ended, _ = wait(in_hand, timeout=1, return_when=FIRST_COMPLETED)
+        for future in ended:
+            job, lane = in_hand.pop(future)
+            free.append(lane)
+            yield job, _result(future)
+        on_wait([job for job, _ in in_hand.values()])
+
+
+def _result(future: "Future[Any]") -> Any:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        return ProcessLost(LOST)
+
+
+@contextmanager
+def terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM becomes `Interrupted`, as Ctrl-C becomes KeyboardInterrupt; in the main thread, the only one that gets signals."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _raise_interrupted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def as_interrupted(reason: BaseException) -> Interrupted:
+    """Of a study, whose jobs have stopped at steps of their own."""
+    return Interrupted(None, reason.signal_number if isinstance(reason, Interrupted) else signal.SIGINT)
+
+
+def _raise_interrupted(number: int, frame: object) -> None:  # noqa: ARG001 - a signal handler
+    raise Interrupted(None, number)
+
+
+def _start_worker(threads: int) -> None:
+    """Between jobs a worker outlives the terminal's Ctrl-C, and ends when it is told to by its parent, or with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(threads)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A parent that was killed could not tell its workers to stop: they would train on, and nobody would know of them."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "a worker has a parent"
+    multiprocessing.connection.wait([parent.sentinel])
+    while True:
+        # The first saves the run in hand; one that comes after that ends the worker, which waits for jobs.
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(1)

@@ -1,14 +1,16 @@
 """Jobs on a Ray cluster, or on one that is started on this machine. All machines must see the study's folder, under the same path."""
 
 import importlib.util
+import logging
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from detente.errors import ConfigError, Interrupted, ProcessLost
-from detente.study.processes import as_interrupted, terminated_as_interrupted
+from detente.pretrain.signals import StopRequest
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -43,24 +45,28 @@ def on_ray(
     ray = _connected()
     gpus = 1 if device != "cpu" and ray.cluster_resources().get("GPU") else 0
     # A task that died is not tried again: the next would die of the same.
-    task = ray.remote(_in_folder).options(num_cpus=1, num_gpus=gpus, max_retries=0)
+    task = ray.remote(_as_there).options(num_cpus=1, num_gpus=gpus, max_retries=0)
     waiting, in_hand = deque(jobs), dict[Any, Job]()
     try:
-        with terminated_as_interrupted():
+        with StopRequest() as stop:
             while waiting or in_hand:
                 while waiting and len(in_hand) < (workers or len(jobs)):
-                    in_hand[task.remote(Path.cwd(), do, waiting[0])] = waiting.popleft()
+                    job = waiting.popleft()
+                    in_hand[task.remote(Path.cwd(), sys.argv, do, job)] = job
+                # Ray's calls do not bear an exception of a signal's handler.
                 ended, _ = ray.wait(list(in_hand), timeout=1)
                 for reference in ended:
                     yield in_hand.pop(reference), _result(ray, reference)
                 on_wait(list(in_hand.values()))
-    except (Interrupted, KeyboardInterrupt) as reason:
+                if signal_number := stop.asked():
+                    raise Interrupted(None, signal_number)
+    except Interrupted as reason:
         for reference in in_hand:
             # Comes to the worker as Ctrl-C, which saves.
             ray.cancel(reference)
         if in_hand:
             ray.wait(list(in_hand), num_returns=len(in_hand))
-        raise as_interrupted(reason) from None
+        raise Interrupted(None, reason.signal_number) from None
 
 
 def _connected() -> Any:
@@ -68,13 +74,14 @@ def _connected() -> Any:
     import ray
 
     if not ray.is_initialized():
-        ray.init(log_to_driver=False)
+        ray.init(log_to_driver=False, logging_level=logging.ERROR)
     return ray
 
 
-def _in_folder(folder: Path, do: Callable[[Job], Result], job: Job) -> Result:
-    """In a worker: paths are relative to the folder that the study was called in."""
+def _as_there(folder: Path, command: list[str], do: Callable[[Job], Result], job: Job) -> Result:
+    """In a worker: paths are relative to the folder that the study was called in, and a lock's note says how it was called."""
     os.chdir(folder)
+    sys.argv = command
     return do(job)
 
 

@@ -14,13 +14,13 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
 
 from detente.errors import Interrupted, ProcessLost
 from detente.machine import num_cores
+from detente.pretrain.signals import StopRequest
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -48,12 +48,13 @@ def in_processes(
     threads = max(1, num_cores() // workers)
     lanes = [_Lane(threads) for _ in range(min(workers, len(jobs)))]
     try:
-        with terminated_as_interrupted():
-            yield from _through(lanes, jobs, do, on_wait)
-    except (Interrupted, KeyboardInterrupt) as reason:
+        with StopRequest() as stop:
+            yield from _through(lanes, jobs, do, on_wait, stop)
+    except Interrupted as reason:
         for worker in multiprocessing.active_children():
             worker.terminate()
-        raise as_interrupted(reason) from None
+        # Of a study: its runs have stopped at steps of their own.
+        raise Interrupted(None, reason.signal_number) from None
     finally:
         for lane in lanes:
             lane.close()
@@ -86,6 +87,7 @@ def _through(
     jobs: Sequence[Job],
     do: Callable[[Job], Result],
     on_wait: Callable[[Sequence[Job]], object],
+    stop: StopRequest,
 ) -> Iterator[tuple[Job, Result | ProcessLost]]:
     """A lane gets its next job when it has ended one."""
     waiting, free = deque(jobs), list(lanes)
@@ -100,6 +102,8 @@ def _through(
             free.append(lane)
             yield job, _result(future)
         on_wait([job for job, _ in in_hand.values()])
+        if signal_number := stop.asked():
+            raise Interrupted(None, signal_number)
 
 
 def _result(future: "Future[Any]") -> Any:
@@ -107,28 +111,6 @@ def _result(future: "Future[Any]") -> Any:
         return future.result()
     except BrokenProcessPool:
         return ProcessLost(LOST)
-
-
-@contextmanager
-def terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM becomes `Interrupted`, as Ctrl-C becomes KeyboardInterrupt; in the main thread, the only one that gets signals."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, _raise_interrupted)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def as_interrupted(reason: BaseException) -> Interrupted:
-    """Of a study, whose jobs have stopped at steps of their own."""
-    return Interrupted(None, reason.signal_number if isinstance(reason, Interrupted) else signal.SIGINT)
-
-
-def _raise_interrupted(number: int, frame: object) -> None:  # noqa: ARG001 - a signal handler
-    raise Interrupted(None, number)
 
 
 def _start_worker(threads: int) -> None:

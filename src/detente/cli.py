@@ -8,7 +8,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,10 +39,15 @@ Folder = Annotated[
 ]
 Workers = Annotated[
     int | None,
-    typer.Option(help="Runs at a time, with `processes`; one a core when not given.", min=1, show_default=False),
+    typer.Option(
+        help="Runs at a time, with `processes` or `ray`; one a core when not given.", min=1, show_default=False
+    ),
 ]
 Engine = Annotated[
-    str, typer.Option(help="`local`: one run after another. `processes`: several at a time, threads divided.")
+    str,
+    typer.Option(
+        help="`local`: one run after another. `processes`: several at a time, threads divided. `ray`: as a Ray cluster has room."
+    ),
 ]
 
 
@@ -119,10 +124,15 @@ def study(
     engine: Engine = "local",
     workers: Workers = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the runs with their cost, and stop.")] = False,
+    status: Annotated[bool, typer.Option("--status", help="Say how far it is, whoever does it, and stop.")] = False,
 ) -> None:
     """Everything of a study that is missing, then its report."""
     settings, folder = _load(study_file, overrides, folder)
-    if dry_run:
+    if status:
+        from detente.status_view import show_status
+
+        show_status(console, settings, folder)
+    elif dry_run:
         from detente.overview import show_plan
 
         show_plan(console, settings, folder)
@@ -367,10 +377,13 @@ def _interruptible() -> Iterator[None]:
 
 
 def _report(folder: Path) -> None:
+    from detente.lock import locked
     from detente.report import summary_table, write_report
     from detente.terminal import print_table
 
-    page = write_report(folder)
+    # Two engines on one folder may end at the same time.
+    with locked(folder, patience=60.0) if folder.is_dir() else nullcontext():
+        page = write_report(folder)
     table = summary_table(folder)
     header, *rows = table.as_rows()
     print_table(console, table.title, header, rows, [table.caption, *table.notes])

@@ -19,8 +19,8 @@ from detente.errors import InUse
 from detente.results import now
 
 LOCK_FILE = ".lock"
-LOOKS = 3
-"""Tries to get a lock: `holder` has it for an instant."""
+INSTANT = 0.2
+"""Seconds for which `holder` may have a lock that is free."""
 
 
 @dataclass(frozen=True)
@@ -42,15 +42,21 @@ class Holder:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, *, patience: float = INSTANT) -> Iterator[None]:
     """Hold a folder. A lock whose process has died is taken over.
+
+    Args:
+        patience: seconds to wait for another process.
 
     Raises:
         InUse: another process holds it, or one of another machine did and has not said that it ended; who, and since when.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK_FILE).open("a+", encoding="utf-8") as file:
-        if not any(_is_free(file, fcntl.LOCK_EX, look) for look in range(LOOKS)):
+        deadline = time.monotonic() + patience
+        while not (is_ours := _is_free(file, fcntl.LOCK_EX)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if not is_ours:
             raise InUse(f"{folder} is in use by {_noted(file) or 'another process'}. Wait for it, or stop it.")
         before = _noted(file)
         if before is not None and not before.is_here:
@@ -77,9 +83,8 @@ def holder(folder: Path) -> Holder | None:
     return None
 
 
-def _is_free(file: TextIO, kind: int, look: int = 0) -> bool:
-    """Whether the lock could be had; at a second look after a moment."""
-    time.sleep(0.05 * look)
+def _is_free(file: TextIO, kind: int) -> bool:
+    """Whether the lock could be had; if so, it is."""
     try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -8,14 +8,9 @@ from detente.batches import WHOLE, HeldOutBatches, Share, SpecialTokens, Tokens,
 from detente.errors import ConfigError
 from detente.results import hash_of
 from detente.settings import RunSettings
+from detente.settings.deciding import deciding
 from detente.store import Store
 from detente.vocabulary import Vocabulary
-
-SAVING = ("checkpoint_every", "keep_checkpoints")
-"""Training settings that decide how often is saved, and no number."""
-
-WATCHING = ("measure_every", "skip_limit")
-"""Settings of the meta step that decide what is measured and when to give up, and no number."""
 
 FORMAT = 2
 """Raised when the same settings would give other numbers than an older detente gave."""
@@ -46,15 +41,10 @@ class RunData:
 
 
 def fingerprint(settings: RunSettings, data: RunData) -> str:
-    """Hash of everything that decides a run's result. How often it is saved or watched, and what its system is called, does not."""
-    is_meta = settings.treatment == "meta-adapter"
-    chosen = settings.model_dump(
-        mode="json",
-        exclude={"training": set(SAVING), "variant": True, "watch": True, "meta": set(WATCHING) if is_meta else True},
-    )
+    """Hash of everything that decides a run's result."""
     content = {
         "format": FORMAT,
-        "settings": chosen,
+        "settings": deciding(settings),
         "vocabulary": data.vocabulary.checksum,
         "data": {label: data.checksum(label) for label in settings.mixture},
     }

@@ -13,14 +13,15 @@ import yaml
 from detente.errors import ConfigError, DetenteError, Interrupted, InUse, ProcessLost, RecordError
 from detente.examine import gradient_watch
 from detente.prepare import Counter, prepare, vocabulary_name
-from detente.pretrain.data import SAVING, RunData, fingerprint
+from detente.pretrain.data import RunData, fingerprint
 from detente.pretrain.observers import Progress
 from detente.pretrain.parallel import ALONE, Ranks, joined_ranks
 from detente.pretrain.run import pretrain
 from detente.results import RunRecord, last_step, now, read_record, write_atomic, write_json
 from detente.settings import StudySettings
+from detente.settings.deciding import SAVING
+from detente.study.cost import passes
 from detente.study.engine import Engine, collected, do_jobs, explained
-from detente.study.estimate import passes
 from detente.study.plan import PlannedRun, mixtures, plan_runs
 
 FIXED = ("languages", "splits", "vocabulary", "encoder", "batches", "training", "budget")

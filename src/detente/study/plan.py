@@ -90,3 +90,14 @@ def _run(
         )
     except ValidationError as error:
         raise ConfigError(*(details["msg"].removeprefix("Value error, ") + "." for details in error.errors())) from None
+
+
+def planned_tunings(study: StudySettings, mixture: tuple[str, ...]) -> Iterator[tuple[str, str, int]]:
+    """Task, source language and seed of each fine-tuning of a run; a mixture without a task's sources has none."""
+    constructed = [label for label, language in study.languages.items() if language.constructed is not None]
+    for name, task in study.tasks.items():
+        # Constructed languages without files are given some.
+        having = [label for label, files in task.data.items() if files.train]
+        having += [label for label in constructed if label not in task.data]
+        sources = [label for label in having if label in (task.sources or having) and label in mixture]
+        yield from ((name, source, seed) for source in sources for seed in task.seeds)

@@ -13,13 +13,13 @@ from pydantic import BaseModel, ValidationError
 
 from detente.errors import ConfigError, DataError, did_you_mean
 from detente.languages import find_language
+from detente.settings.grid_checks import grid_problems
 from detente.settings.paths import resolve
 from detente.settings.presets import PRESETS
 from detente.settings.schema import LanguageSettings, MetaSettings, StudySettings, TreatmentName
 from detente.settings.task_checks import resolve_task, task_problems
 from detente.settings.tasks import with_task_defaults
 
-MIXTURE_WORDS = ("mono", "pairs", "joint")
 LABELLED = ("languages", "variants", "tasks", "data")
 """Groups whose next key is a label of the user's."""
 
@@ -50,7 +50,7 @@ def study_from_mapping(
     study = validated(merged)
     problems = [
         *_language_problems(study),
-        *_mixture_problems(study),
+        *grid_problems(study),
         *_variant_problems(study),
         *problems_of_tasks(study),
         *_repeated(study),
@@ -194,30 +194,12 @@ def _language_problems(study: StudySettings) -> Iterable[str]:
                 yield f"`languages.{label}`: {error}"
 
 
-def _mixture_problems(study: StudySettings) -> Iterable[str]:
-    for mixture in study.mixtures:
-        if isinstance(mixture, str):
-            if mixture not in MIXTURE_WORDS:
-                hint = f" For one language alone write [[{mixture}]]." if mixture in study.languages else ""
-                yield f"`mixtures`: `{mixture}` is none of {', '.join(MIXTURE_WORDS)}.{did_you_mean(mixture, MIXTURE_WORDS)}{hint}"
-            elif mixture != "mono" and len(study.languages) < 2:
-                yield f"`mixtures`: `{mixture}` needs two languages or more, found {len(study.languages)}."
-            continue
-        for label in mixture:
-            if label not in study.languages:
-                yield f"`mixtures`: `{label}` is not among `languages`.{did_you_mean(label, study.languages)}"
-        if len(set(mixture)) < len(mixture) or not mixture:
-            yield f"`mixtures`: {list(mixture)} must name one or more different languages."
-
-
 def _variant_problems(study: StudySettings) -> Iterable[str]:
     """Of the study's systems: its treatments and its variants of them."""
-    systems: dict[str, tuple[str, str]] = {treatment: (treatment, "") for treatment in study.treatments}
-    for name, variant in study.variants.items():
+    for name in study.variants:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]*", name) or name in get_args(TreatmentName):
             yield f"`variants.{name}`: a variant has a name of its own, of ASCII letters, digits, `.`, `+` and `-` (it names folders)."
-        systems[name] = (variant.treatment, name)
-    for name, (treatment, variant_name) in systems.items():
+    for name, (treatment, variant_name) in study.systems.items():
         where = f"`variants.{name}`: " if variant_name else ""
         try:
             _, meta = study.system_settings(variant_name)
@@ -233,7 +215,8 @@ def _variant_problems(study: StudySettings) -> Iterable[str]:
 
 
 def _meta_problems(study: StudySettings, meta: MetaSettings) -> Iterable[str]:
-    sizes = [size for size in map(partial(_languages_in, study), study.mixtures) if size >= 2]
+    included = [part.mixture for part in study.include if part.mixture is not None]
+    sizes = [size for size in map(partial(_languages_in, study), [*study.mixtures, *included]) if size >= 2]
     wanted = meta.meta_languages
     if not sizes:
         yield (

@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from detente.corpus.files import HUB_PREFIX, find_files
 from detente.errors import DataError, Interrupted, InUse, RecordError
@@ -17,6 +18,7 @@ from detente.machine import choose_device, machine, versions
 from detente.prepare import Counter
 from detente.results import hash_of, hash_of_file, now, write_atomic
 from detente.settings import StudySettings
+from detente.settings.tasks import TaskName, TaskSettings
 from detente.study.engine import ERROR_FILE, Engine, collected, do_jobs, explained
 from detente.study.task_jobs import Target, TaskJob, jobs_of, of_run, sources_of, with_constructed
 from detente.task_results import (
@@ -28,6 +30,9 @@ from detente.task_results import (
     write_task_failure,
     write_task_record,
 )
+
+if TYPE_CHECKING:
+    from detente.tasks.data import TaskData
 
 FORMAT = 1
 """Raised when the same settings no longer give the same result."""
@@ -93,12 +98,11 @@ def fine_tune(job: TaskJob, progress: Counter | None = None) -> TaskRecord:
 
 def _fine_tune(job: TaskJob, mark: str, progress: Counter | None) -> TaskRecord:
     # transformers takes seconds to import.
-    from detente.tasks.data import read_task
     from detente.tasks.finetune import FineTuning, Model
 
     begun = time.monotonic()
     _forget_other(job.folder, mark)
-    data = read_task(job.kind, job.settings, source=job.source)
+    data = _read(job.kind, job.settings.model_dump_json(), job.source, hash_of(_files(job)))
     device = choose_device(job.device)
     with _checkpoint(job.target) as checkpoint:
         found = FineTuning(
@@ -177,6 +181,19 @@ def _undone(job: TaskJob, error: Exception) -> TaskOutcome:
     return TaskOutcome(job, None, str(error), is_elsewhere=isinstance(error, InUse))
 
 
+@lru_cache(maxsize=2)
+def _read(kind: TaskName, settings: str, source: str, files: str) -> "TaskData":  # noqa: ARG001 - a part of the key
+    """Kept for the next model, which is often asked the same of the same files: reading takes seconds.
+
+    Args:
+        settings: `TaskSettings` as JSON.
+        files: hash of what is in the files.
+    """
+    from detente.tasks.data import read_task
+
+    return read_task(kind, TaskSettings.model_validate_json(settings), source=source)
+
+
 @contextmanager
 def _checkpoint(target: Target) -> Iterator[str]:
     """What transformers loads: for a run of ours, its newest checkpoint in their format."""
@@ -192,20 +209,24 @@ def _checkpoint(target: Target) -> Iterator[str]:
 
 def _fingerprint(job: TaskJob) -> str:
     """Of all that decides the result; files count by their content."""
-    files = {
-        label: {split: [mark for path in paths for mark in _contents(path)] for split, paths in splits}
-        for label, splits in job.settings.data.items()
-    }
     content = {
         "format": FORMAT,
         "model": job.target.mark,
         "kind": job.kind,
         "settings": job.settings.model_dump(mode="json", exclude=NOT_DECIDING),
-        "files": files,
+        "files": _files(job),
         "source": job.source,
         "seed": job.seed,
     }
     return hash_of(content)
+
+
+def _files(job: TaskJob) -> dict[str, dict[str, list[str]]]:
+    """Language -> split -> hashes of its files."""
+    return {
+        label: {split: [mark for path in paths for mark in _contents(path)] for split, paths in splits}
+        for label, splits in job.settings.data.items()
+    }
 
 
 def _contents(path: str) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import importlib.util
 import logging
 import os
+import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -60,13 +61,13 @@ def on_ray(
                 on_wait(list(in_hand.values()))
                 if signal_number := stop.asked():
                     raise Interrupted(None, signal_number)
-    except Interrupted as reason:
+    except (Interrupted, KeyboardInterrupt) as reason:
         for reference in in_hand:
             # Comes to the worker as Ctrl-C, which saves.
             ray.cancel(reference)
         if in_hand:
             ray.wait(list(in_hand), num_returns=len(in_hand))
-        raise Interrupted(None, reason.signal_number) from None
+        raise Interrupted(None, getattr(reason, "signal_number", signal.SIGINT)) from None
 
 
 def _connected() -> Any:

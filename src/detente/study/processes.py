@@ -50,11 +50,11 @@ def in_processes(
     try:
         with StopRequest() as stop:
             yield from _through(lanes, jobs, do, on_wait, stop)
-    except Interrupted as reason:
+    except (Interrupted, KeyboardInterrupt) as reason:
         for worker in multiprocessing.active_children():
             worker.terminate()
         # Of a study: its runs have stopped at steps of their own.
-        raise Interrupted(None, reason.signal_number) from None
+        raise Interrupted(None, getattr(reason, "signal_number", signal.SIGINT)) from None
     finally:
         for lane in lanes:
             lane.close()

@@ -102,7 +102,9 @@ class Encoder(nn.Module):
         if self.position_embedding is not None:
             x_BTD = x_BTD + self.position_embedding.weight[: tokens.shape[1]]
         if self.language_embedding is not None:
-            x_BTD = x_BTD + self.language_embedding.weight[language]
+            # A row by number is a view; a row by tensor, which a compiled graph needs, must not wait for the device.
+            row = self.language_embedding
+            x_BTD = x_BTD + (row(language) if isinstance(language, Tensor) else row.weight[language])
         return self.dropout(self.embedding_norm(x_BTD))
 
     def _initialise(self, generator: torch.Generator) -> None:

@@ -115,7 +115,7 @@ def meta_gradient(
     Args:
         held_out: the batches that validate, with their weights.
         beta: rate of the inner step.
-        precision: of the passes for v and d; differences always run in float32.
+        precision: of the passes for v and d; differences run in float32, or TF32 beside bf16.
         measure: fill `terms`; costs a few passes for phi's gradient alone, and changes no result.
         other: another held-out batch of i, to measure the sampling noise of d with.
 
@@ -142,9 +142,11 @@ def meta_gradient(
         for name, part in direction.items():
             part.mul_(scale[name])
     del scale
-    epsilon = settings.difference_step / _usable_norm(direction, held_out)
-    base = inner.phi if precision == "float32" else None
-    probe = Probe(treated, inner.batch, direction, epsilon, base, scratch=virtual)
+    is_float32 = precision == "float32"
+    epsilon = settings.difference_step(precision) / _usable_norm(direction, held_out)
+    # A pass in bf16 is no neighbour of passes in TF32.
+    base = inner.phi if is_float32 else None
+    probe = Probe(treated, inner.batch, direction, epsilon, base, virtual, "float32" if is_float32 else "tf32")
     mixed = MIXED_DERIVATIVES[settings.second_order](probe)
     ranks.sum_(mixed.values())
     terms = {**_measured(direct, mixed, beta, probe, ranks), **noise} if measure else {}

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from detente.batches import TrainBatches
+from detente.batches import TrainBatches, made_for
 from detente.pretrain.objective import masked_lm_loss
 from detente.pretrain.optimizer import Updater
 from detente.pretrain.parallel import ALONE, Ranks
@@ -25,14 +25,16 @@ class PlainStep:
         *,
         ranks: Ranks = ALONE,
     ) -> None:
-        self.treated, self.batches, self.updater, self.device, self.ranks = treated, batches, updater, device, ranks
+        self.treated, self.updater, self.device, self.ranks = treated, updater, device, ranks
+        self._accumulation = batches.accumulation
+        self._batches = made_for(device, lambda number: [batch.pinned_for(device) for batch in batches.train(number)])
 
     def __call__(self, number: int) -> StepReport:
         """See `Step`."""
         meter = LossMeter(number)
         gradients: dict[nn.Parameter, Tensor] = {}
         tokens = 0
-        for batch in self.batches.train(number):
+        for batch in self._batches(number):
             batch = batch.to(self.device)
             loss = masked_lm_loss(self.treated, batch, precision=self.updater.settings.precision)
             meter.add(batch.language, loss.detach())
@@ -40,10 +42,8 @@ class PlainStep:
             add_gradients(gradients, moved, torch.autograd.grad(loss, moved))
             tokens += batch.num_tokens
         self.ranks.sum_(gradients.values(), meter.losses)
-        losses = meter.means()
-        for gradient in gradients.values():
-            gradient.div_(self.batches.accumulation)
-        norm = self.updater.apply(number, gradients, gradients.values())
+        divide(gradients.values(), self._accumulation)
+        losses, norm = meter.read(self.updater.apply(number, gradients, gradients.values()))
         return StepReport(losses, tokens, norm, self.updater.rate(number))
 
 
@@ -56,3 +56,9 @@ def add_gradients(
             total[parameter].add_(gradient)
         else:
             total[parameter] = gradient
+
+
+def divide(gradients: Iterable[Tensor], number: int) -> None:
+    """In place."""
+    if number > 1:
+        torch._foreach_div_(list(gradients), number)

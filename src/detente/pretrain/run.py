@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,8 @@ class _Run:
         self.device, self.ranks = device, ranks
         if device.type == "cuda":
             torch.cuda.set_device(device)
-        self.treated = to_device(build_model(settings, data.vocabulary.size), self.device)
+        treated = to_device(build_model(settings, data.vocabulary.size), self.device)
+        self.treated = replace(treated, compiled=settings.training.compile)
         self.optimizer = build_optimizer(self.treated, settings.training)
         self.batches = train_batches(settings, data, ranks.share)
         self.scorer = Scorer(settings, data, self.treated)

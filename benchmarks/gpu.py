@@ -48,9 +48,11 @@ def main() -> None:
     options = _options()
     peak = matrix_peak()
     print(f"{torch.cuda.get_device_name()}: bf16 matrix product {peak / 1e12:.0f} TFLOP/s", flush=True)
-    results = [measure(blocks, options.rounds, peak, options.skip) for blocks in options.blocks]
-    record = {"date": now(), "machine": machine(), "matrix_flops_per_second": peak, "results": results}
-    write_json(options.out / f"gpu_{torch.cuda.get_device_name().replace(' ', '-').lower()}.json", record)
+    for blocks in options.blocks:
+        result = measure(blocks, options.rounds, peak, options.skip)
+        record = {"date": now(), "machine": machine(), "matrix_flops_per_second": peak, **result}
+        name = f"gpu_{torch.cuda.get_device_name().replace(' ', '-').lower()}_{blocks}.json"
+        write_json(options.out / name, record)
 
 
 def _options() -> argparse.Namespace:

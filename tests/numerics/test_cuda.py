@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 import jaxtyping
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from detente.batches import HeldOutBatches, SpecialTokens, TrainBatches
+from detente.pretrain import objective
 from detente.pretrain.meta import MetaStep
 from detente.pretrain.objective import masked_lm_loss
 from detente.pretrain.optimizer import Updater, build_optimizer
@@ -160,6 +162,19 @@ def test_steps_follow_those_of_the_cpu(meta: dict[str, object] | None) -> None:
         assert found == pytest.approx(expected, rel=1e-6)
     names = list(ended[CPU][0])
     assert distance([ended[GPU][0][n] for n in names], [ended[CPU][0][n] for n in names]) < 1e-5
+
+
+def test_every_pass_of_a_cheap_meta_step_has_its_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `fullgraph` torch raises where it would go on without one."""
+    monkeypatch.setattr(objective.torch, "compile", partial(torch.compile, fullgraph=True))
+    objective._compiled.cache_clear()
+    losses = {}
+    for compiled in (False, True):
+        step = Parts(GPU, compiled=compiled).meta(**CHEAP)
+        losses[compiled] = [step(number).loss for number in range(4)]
+    objective._compiled.cache_clear()
+    for found, expected in zip(losses[True], losses[False], strict=True):
+        assert found == pytest.approx(expected, rel=1e-3)
 
 
 @pytest.mark.parametrize("compiled", [False, True])

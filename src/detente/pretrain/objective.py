@@ -63,11 +63,22 @@ def summed_loss(
     return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum")
 
 
+GRAPHS = 64
+"""Torch stops compiling a function after 8 graphs, and the meta step needs about as many: passes over parts of a batch, and for theta,
+for phi or for both."""
+
+
 @cache
 def _compiled() -> Callable[..., Tensor]:
     """One graph for all languages: parameters, language and batch are its inputs. Another graph where another shape comes, or
     where gradients of other parameters are wanted."""
-    return torch.compile(summed_loss, dynamic=False)
+    compiled = torch.compile(summed_loss, dynamic=False)
+
+    def call(encoder: Encoder, parameters: dict[str, Tensor], **batch: Tensor) -> Tensor:
+        with torch._dynamo.config.patch(recompile_limit=GRAPHS):
+            return compiled(encoder, parameters, **batch)
+
+    return call
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:

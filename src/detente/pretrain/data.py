@@ -17,7 +17,7 @@ SAVING = ("checkpoint_every", "keep_checkpoints")
 WATCHING = ("measure_every", "skip_limit")
 """Settings of the meta step that decide what is measured and when to give up, and no number."""
 
-FORMAT = 2
+FORMAT = 3
 """Raised when the same settings would give other numbers than an older detente gave."""
 
 

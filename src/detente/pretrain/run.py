@@ -12,7 +12,7 @@ import yaml
 from detente.encoder import Encoder
 from detente.errors import CheckpointError, DetenteError, Interrupted, ProcessLost, RecordError, describe
 from detente.lock import locked
-from detente.machine import choose_device, machine, peak_memory, reset_peak_memory, versions
+from detente.machine import choose_device, keep_freed_memory, machine, peak_memory, reset_peak_memory, versions
 from detente.pretrain.checkpoint import load_checkpoint, save_checkpoint
 from detente.pretrain.data import RunData, fingerprint, held_out_batches, train_batches
 from detente.pretrain.loop import Observer, train
@@ -128,6 +128,7 @@ class _Run:
         self.device, self.ranks = device, ranks
         if device.type == "cuda":
             torch.cuda.set_device(device)
+        keep_freed_memory()
         treated = to_device(build_model(settings, data.vocabulary.size), self.device)
         self.treated = replace(treated, compiled=settings.training.compile)
         self.optimizer = build_optimizer(self.treated, settings.training)

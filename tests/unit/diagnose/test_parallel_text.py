@@ -20,7 +20,7 @@ def test_some_of_the_languages_suffice_in_the_order_of_the_run(tmp_path: Path) -
 
 @pytest.mark.parametrize("labels", [("en",), ("en", "fr")])
 def test_one_language_or_an_unknown_one_is_refused(tmp_path: Path, labels: tuple[str, ...]) -> None:
-    with pytest.raises(ConfigError, match="the run has te, en, sw. Give a file for two of these or more"):
+    with pytest.raises(ConfigError, match=r"the run has te, en, sw\. Give a file for two of these or more"):
         parallel_text(tmp_path, ("te", "en", "sw"), {label: tmp_path / label for label in labels})
 
 

@@ -333,9 +333,9 @@ def record_shifts(treated: TreatedEncoder, monkeypatch: pytest.MonkeyPatch) -> l
 
     original: Callable = module.masked_lm_loss
 
-    def watch(model, batch, *, shared, specific):
+    def watch(model, batch, *, shared, **rest):
         recorded.append(torch.cat([(shared[name] - p).detach().flatten() for name, p in model.shared.items()]))
-        return original(model, batch, shared=shared, specific=specific)
+        return original(model, batch, shared=shared, **rest)
 
     monkeypatch.setattr(module, "masked_lm_loss", watch)
     return recorded
@@ -382,7 +382,7 @@ def test_trap_5_under_autocast_float32_weights_are_moved(monkeypatch: pytest.Mon
     assert len(recorded) == 2
     for shift in recorded:
         assert shift.dtype == torch.float32
-        assert float(shift.norm()) == pytest.approx(0.01, rel=1e-3)
+        assert float(shift.norm()) == pytest.approx(0.03, rel=1e-3)
         assert (shift != 0).float().mean() > 0.9
 
 

@@ -168,7 +168,17 @@ def test_a_run_of_one_language_or_of_too_few_is_refused() -> None:
     RunSettings(mixture=("en",), treatment="adapter", meta=MetaSettings(meta_languages=3))
 
 
-@pytest.mark.parametrize(("settings", "expected"), [({}, 0.01), ({"second_order": "one-sided"}, 0.0005)])
-def test_the_difference_step_suits_the_kind_of_differences(settings: dict[str, Any], expected: float) -> None:
-    assert MetaSettings(**settings).difference_step == expected
-    assert MetaSettings(**settings, epsilon=0.3).difference_step == 0.3
+@pytest.mark.parametrize(
+    ("second_order", "precision", "expected"),
+    [
+        ("central", "float32", 0.01),
+        ("one-sided", "float32", 0.0005),
+        ("central", "bf16", 0.03),
+        ("one-sided", "bf16", 0.01),
+    ],
+)
+def test_the_difference_step_suits_the_differences_and_their_precision(
+    second_order: Any, precision: str, expected: float
+) -> None:
+    assert MetaSettings(second_order=second_order).difference_step(precision) == expected
+    assert MetaSettings(second_order=second_order, epsilon=0.3).difference_step(precision) == 0.3

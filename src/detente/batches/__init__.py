@@ -9,8 +9,10 @@ every mixture of a study that has the same seed, so that mono and joint runs are
     train       the batches of a run
     held_out    the batches of the meta step's L_val
     evaluation  the batches of a score
+    ahead       batches made while a GPU computes
 """
 
+from detente.batches.ahead import MadeAhead, made_for
 from detente.batches.batch import WHOLE, MaskedBatch, MaskedStream, Share, rows_in
 from detente.batches.evaluation import evaluation_batches
 from detente.batches.held_out import HeldOut, HeldOutBatches
@@ -25,6 +27,7 @@ __all__ = [
     "HeldOut",
     "HeldOutBatches",
     "LanguageDraws",
+    "MadeAhead",
     "MaskedBatch",
     "MaskedStream",
     "Share",
@@ -32,6 +35,7 @@ __all__ = [
     "Tokens",
     "TrainBatches",
     "evaluation_batches",
+    "made_for",
     "mask_blocks",
     "rows_in",
     "sampling_probabilities",

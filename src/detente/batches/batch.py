@@ -4,6 +4,7 @@ Several processes share the rows of a batch: process r of W takes rows r, r + W,
 first rows of every share, and a part of a batch is the same part whatever the number of processes.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -59,13 +60,16 @@ class MaskedBatch:
         return self._part(slice(own), slice(rows), self.seed), self._part(slice(own, None), slice(rows, None), rest)
 
     def to(self, device: torch.device) -> "MaskedBatch":
-        """The same batch on another device."""
-        return replace(
-            self,
-            tokens=self.tokens.to(device, non_blocking=True),
-            positions=self.positions.to(device, non_blocking=True),
-            targets=self.targets.to(device, non_blocking=True),
-        )
+        """The same batch on another device; a pinned one does not wait for the copy."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pinned_for(self, device: torch.device) -> "MaskedBatch":
+        """In memory that a GPU copies from by itself; as it is for a CPU."""
+        return self._each(Tensor.pin_memory) if device.type == "cuda" else self
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "MaskedBatch":
+        tokens, positions, targets = change(self.tokens), change(self.positions), change(self.targets)
+        return replace(self, tokens=tokens, positions=positions, targets=targets)
 
     def _part(self, own: slice, of_all: slice, seed: int) -> "MaskedBatch":
         return replace(

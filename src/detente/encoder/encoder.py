@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from detente.encoder.blocks import Block, PostNormBlock, PreNormBlock
+from detente.encoder.dropout import Dropout
 from detente.settings import EncoderSettings
 
 Mask = Bool[Tensor, "B T"] | Int[Tensor, "B T"]
@@ -49,7 +50,7 @@ class Encoder(nn.Module):
         self.position_embedding = nn.Embedding(block_length, settings.width) if is_xlm else None
         self.language_embedding = nn.Embedding(num_languages, settings.width) if settings.language_embedding else None
         self.embedding_norm = nn.LayerNorm(settings.width, eps=1e-12) if is_xlm else nn.Identity()
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = Dropout(settings.dropout)
         make_block = BLOCKS[settings.variant]
         self.blocks = nn.ModuleList(make_block(settings, block_length) for _ in range(settings.layers))
         self.final_norm = nn.Identity() if is_xlm else nn.LayerNorm(settings.width, bias=False)
@@ -102,7 +103,9 @@ class Encoder(nn.Module):
         if self.position_embedding is not None:
             x_BTD = x_BTD + self.position_embedding.weight[: tokens.shape[1]]
         if self.language_embedding is not None:
-            x_BTD = x_BTD + self.language_embedding.weight[language]
+            # A row by number is a view; a row by tensor, which a compiled graph needs, must not wait for the device.
+            row = self.language_embedding
+            x_BTD = x_BTD + (row(language) if isinstance(language, Tensor) else row.weight[language])
         return self.dropout(self.embedding_norm(x_BTD))
 
     def _initialise(self, generator: torch.Generator) -> None:

@@ -106,8 +106,8 @@ class Examination:
         return found
 
     def similarity(self, text: ParallelText) -> RepresentationSimilarity:
-        """CKA and retrieval between the mixture's languages on sentences that say the same."""
-        batches = {language: self._sentences(text.sentences[language]) for language in self.languages}
+        """CKA and retrieval between languages of the mixture, those of the text, on sentences that say the same."""
+        batches = {language: self._sentences(sentences) for language, sentences in text.sentences.items()}
         found = representation_similarity(self._states, batches)
         found.write(self.folder)
         return found

@@ -12,7 +12,7 @@ from detente.settings.deciding import deciding
 from detente.store import Store
 from detente.vocabulary import Vocabulary
 
-FORMAT = 2
+FORMAT = 3
 """Raised when the same settings would give other numbers than an older detente gave."""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import torch
 import torch.nn.functional as F
 
-from detente.batches import IGNORED, MaskedBatch
+from detente.batches import MaskedBatch
 from detente.pretrain.objective import autocast
 from detente.results import Score
 from detente.treatment import TreatedEncoder
@@ -28,17 +28,18 @@ def evaluate(
     was_training = treated.encoder.training
     treated.encoder.eval()
     device = treated.encoder.output_bias.device
-    total, targets = 0.0, 0
+    # Added up on the device: a GPU is waited for once.
+    total, targets = torch.zeros((), dtype=torch.float64, device=device), 0
     try:
         for batch in batches:
-            batch = batch.to(device)
+            batch = batch.pinned_for(device).to(device)
             with autocast(precision, device):
                 logits = treated.logits(batch.language, batch.tokens, batch.positions)
-            total += F.cross_entropy(logits.double().flatten(0, 1), batch.targets.flatten(), reduction="sum").item()
-            targets += int((batch.targets != IGNORED).sum())
+            total += F.cross_entropy(logits.double().flatten(0, 1), batch.targets.flatten(), reduction="sum")
+            targets += sum(batch.row_targets)
     finally:
         treated.encoder.train(was_training)
-    loss = total / targets
+    loss = total.item() / targets
     return Score(
         loss=loss,
         perplexity=math.exp(min(loss, 700.0)),

@@ -14,14 +14,14 @@ import warnings
 import torch
 from torch import Tensor, nn
 
-from detente.batches import HeldOutBatches, MaskedBatch, TrainBatches, rows_in
+from detente.batches import HeldOut, HeldOutBatches, MaskedBatch, TrainBatches, made_for, rows_in
 from detente.pretrain.inner_rule import adam_rule, sgd_rule
 from detente.pretrain.meta_gradient import InnerPass, MetaGradient, NoDirectionError, inner_pass, meta_gradient
 from detente.pretrain.objective import masked_lm_loss
-from detente.pretrain.optimizer import Updater
+from detente.pretrain.optimizer import Updater, finite_norm
 from detente.pretrain.parallel import ALONE, Ranks
-from detente.pretrain.plain import add_gradients
-from detente.pretrain.step import LossMeter, StepReport
+from detente.pretrain.plain import add_gradients, divide
+from detente.pretrain.step import LossMeter, StepReport, timed_part
 from detente.settings import MetaSettings
 from detente.treatment import TreatedEncoder
 
@@ -43,6 +43,7 @@ class MetaStep:
         self.treated, self.batches, self.held_out, self.updater = treated, batches, held_out, updater
         self.device, self.settings, self.ranks = device, settings, ranks
         self._precision = updater.settings.precision
+        self._read = made_for(device, self._read_batches)
         self._inner_rows = rows_in(
             settings.inner_fraction, batches.settings, ranks.share, setting="meta.inner_fraction"
         )
@@ -56,14 +57,24 @@ class MetaStep:
 
     def __call__(self, number: int) -> StepReport:
         """See `Step`. `terms` has the measurements of `meta_gradient`, and how many updates of phi were `skipped`."""
-        train = [batch.to(self.device) for batch in self.batches.train(number)]
+        with timed_part("batches"):
+            train, self._validating = self._read(number)
+            train = [batch.to(self.device) for batch in train]
         do = self._fused if self.settings.order == "fused" else self._theta_after_phi
         meter, gradients, terms = do(number, train)
-        losses = meter.means()
-        for gradient in gradients.values():
-            gradient.div_(len(train))
-        norm = self.updater.apply(number, gradients, gradients.values())
+        divide(gradients.values(), len(train))
+        with timed_part("update of theta"):
+            losses, norm = meter.read(self.updater.apply(number, gradients, gradients.values()))
         return StepReport(losses, sum(batch.num_tokens for batch in train), norm, self.updater.rate(number), terms)
+
+    def _read_batches(self, number: int) -> "_StepBatches":
+        train = [batch.pinned_for(self.device) for batch in self.batches.train(number)]
+        due = dict.fromkeys(batch.language for batch in train if self._is_due(batch))
+        return train, {language: self._read_held_out(number, language) for language in due}
+
+    def _read_held_out(self, number: int, language: str) -> list[HeldOut]:
+        found = self.held_out.validating(number, language)
+        return [each._replace(batch=each.batch.pinned_for(self.device)) for each in found]
 
     def _theta_after_phi(self, number: int, train: list[MaskedBatch]) -> "_Shared":
         """The source's order."""
@@ -106,19 +117,21 @@ class MetaStep:
         return batch.number % self.settings.every == 0
 
     def _inner_pass(self, number: int, batch: MaskedBatch) -> InnerPass:
-        with_phi = self._is_due(batch) and (self.settings.second_order == "one-sided" or self._is_measured(number))
-        return inner_pass(self.treated, batch, with_phi=with_phi, precision=self._precision, ranks=self.ranks)
+        # In bf16 the differences take a base of their own.
+        is_base = self.settings.second_order == "one-sided" and self._precision == "float32"
+        with_phi = self._is_due(batch) and (is_base or self._is_measured(number))
+        with timed_part("inner pass"):
+            return inner_pass(self.treated, batch, with_phi=with_phi, precision=self._precision, ranks=self.ranks)
 
     def _theta_gradient(self, batch: MaskedBatch) -> tuple[Tensor, tuple[Tensor, ...]]:
         phi = {name: p.detach() for name, p in self.treated.specific[batch.language].items()}
-        loss = masked_lm_loss(self.treated, batch, specific=phi, precision=self._precision)
-        return loss.detach(), torch.autograd.grad(loss, list(self.treated.shared.values()))
+        with timed_part("theta's pass"):
+            loss = masked_lm_loss(self.treated, batch, specific=phi, precision=self._precision)
+            return loss.detach(), torch.autograd.grad(loss, list(self.treated.shared.values()))
 
     def _meta_gradient(self, number: int, inner: InnerPass) -> tuple[str, MetaGradient | None]:
         language, measure = inner.batch.language, self._is_measured(number)
-        held_out = [
-            each._replace(batch=each.batch.to(self.device)) for each in self.held_out.validating(number, language)
-        ]
+        held_out = [each._replace(batch=each.batch.to(self.device)) for each in self._validating[language]]
         validates = any(each.batch.language == language for each in held_out)
         other = self.held_out.of(number + 1, language).to(self.device) if measure and validates else None
         try:
@@ -141,6 +154,9 @@ class MetaStep:
     def _is_measured(self, number: int) -> bool:
         return number % self.settings.measure_every == 0
 
+
+_StepBatches = tuple[list[MaskedBatch], dict[str, list[HeldOut]]]
+"""Those trained on, and for each language whose phi is due, those that validate."""
 
 _Gradients = dict[nn.Parameter, Tensor]
 _Shared = tuple[LossMeter, _Gradients, dict[str, float]]
@@ -167,7 +183,7 @@ class _Found:
         for language, gradients in self._of.items():
             totals = zip(*(gradient.total() for gradient in gradients), strict=True)
             mean = [sum(parts[1:], start=parts[0]) / len(parts) for parts in totals]
-            updater.apply(self._step, treated.specific[language].values(), mean)
+            finite_norm(self._step, float(updater.apply(self._step, treated.specific[language].values(), mean)))
 
     def terms(self) -> dict[str, float]:
         """Means over the step's meta-gradients of what was measured, and the number skipped."""

@@ -25,6 +25,7 @@ from detente.pretrain.inner_rule import Preconditioner, sgd_rule
 from detente.pretrain.objective import masked_lm_loss
 from detente.pretrain.parallel import ALONE, Ranks
 from detente.pretrain.second_order import MIXED_DERIVATIVES, Probe, central, one_sided
+from detente.pretrain.step import timed_part
 from detente.settings import MetaSettings
 from detente.treatment import TreatedEncoder
 
@@ -115,7 +116,7 @@ def meta_gradient(
     Args:
         held_out: the batches that validate, with their weights.
         beta: rate of the inner step.
-        precision: of the passes for v and d; differences always run in float32.
+        precision: of the passes for v and d; differences run in float32, or TF32 beside bf16.
         measure: fill `terms`; costs a few passes for phi's gradient alone, and changes no result.
         other: another held-out batch of i, to measure the sampling noise of d with.
 
@@ -126,9 +127,10 @@ def meta_gradient(
     # In the fused order g is theta's update and must stay; otherwise theta' may take its place in memory.
     virtual = _virtual_step(treated.shared, inner.theta, beta, scale, in_place=settings.order == "theta-after-phi")
     is_first_order = settings.second_order == "none"
-    direction, direct = _held_out_gradients(
-        treated, inner.batch.language, held_out, virtual, precision, only_phi=is_first_order
-    )
+    with timed_part("held-out passes"):
+        direction, direct = _held_out_gradients(
+            treated, inner.batch.language, held_out, virtual, precision, only_phi=is_first_order
+        )
     ranks.sum_(direction.values(), direct.values())
     noise = (
         _noise(treated, held_out, virtual, direct=direct, other=other, precision=precision, ranks=ranks)
@@ -142,10 +144,13 @@ def meta_gradient(
         for name, part in direction.items():
             part.mul_(scale[name])
     del scale
-    epsilon = settings.difference_step / _usable_norm(direction, held_out)
-    base = inner.phi if precision == "float32" else None
-    probe = Probe(treated, inner.batch, direction, epsilon, base, scratch=virtual)
-    mixed = MIXED_DERIVATIVES[settings.second_order](probe)
+    is_float32 = precision == "float32"
+    epsilon = settings.difference_step(precision) / _usable_norm(direction, held_out)
+    # A pass in bf16 is no neighbour of passes in TF32.
+    base = inner.phi if is_float32 else None
+    probe = Probe(treated, inner.batch, direction, epsilon, base, virtual, "float32" if is_float32 else "tf32")
+    with timed_part("mixed derivative"):
+        mixed = MIXED_DERIVATIVES[settings.second_order](probe)
     ranks.sum_(mixed.values())
     terms = {**_measured(direct, mixed, beta, probe, ranks), **noise} if measure else {}
     return MetaGradient(direct, {name: beta * part for name, part in mixed.items()}, terms)

@@ -1,13 +1,17 @@
 """The masked-LM loss as a pure function of theta, phi_i and a batch."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
+from torch.func import functional_call
 
 from detente.batches import MaskedBatch
+from detente.encoder import Encoder
 from detente.treatment import TreatedEncoder
 from detente.treatment.treated import Parameters
 
@@ -24,14 +28,57 @@ def masked_lm_loss(
 
     Dropout draws from the batch's own seed: calling it again, at other parameters, uses the same dropout masks. The finite
     differences of the meta step are noise without that. On a GPU, fused attention draws the masks of attention weights
-    differently in bf16 and in float32; on a CPU they are the same.
+    differently in bf16 and in float32; on a CPU they are the same. A compiled model draws other masks than one that is not.
     """
     device = batch.tokens.device
+    parameters = treated.parameters_of(batch.language, shared=shared, specific=specific)
+    # Filled on the device: a copy from the host would wait for it.
+    language = torch.full((), treated.languages.index(batch.language), device=device)
+    loss_of = _compiled() if treated.compiled else summed_loss
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), autocast(precision, device):
         torch.manual_seed(batch.seed)
-        logits = treated.logits(batch.language, batch.tokens, batch.positions, shared=shared, specific=specific)
+        total = loss_of(
+            treated.encoder,
+            parameters,
+            language=language,
+            tokens=batch.tokens,
+            positions=batch.positions,
+            targets=batch.targets,
+        )
+    return total / batch.num_targets
+
+
+def summed_loss(
+    encoder: Encoder,
+    parameters: dict[str, Tensor],
+    *,
+    language: Int[Tensor, ""],
+    tokens: Int[Tensor, "B T"],
+    positions: Int[Tensor, "B M"],
+    targets: Int[Tensor, "B M"],
+) -> Float[Tensor, ""]:
+    """Summed cross-entropy at the targets, in nats, in float32 or better."""
+    logits = functional_call(encoder, parameters, (tokens, language, positions), strict=False)
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    return F.cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), reduction="sum") / batch.num_targets
+    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum")
+
+
+GRAPHS = 64
+"""Torch stops compiling a function after 8 graphs, and the meta step needs about as many: passes over parts of a batch, and for theta,
+for phi or for both."""
+
+
+@cache
+def _compiled() -> Callable[..., Tensor]:
+    """One graph for all languages: parameters, language and batch are its inputs. Another graph where another shape comes, or
+    where gradients of other parameters are wanted."""
+    compiled = torch.compile(summed_loss, dynamic=False)
+
+    def call(encoder: Encoder, parameters: dict[str, Tensor], **batch: Tensor) -> Tensor:
+        with torch._dynamo.config.patch(recompile_limit=GRAPHS):
+            return compiled(encoder, parameters, **batch)
+
+    return call
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:

@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from detente.errors import TrainingError
@@ -51,21 +52,31 @@ class Updater:
         """The learning rate of `step`."""
         return learning_rate(step, self.settings, self.total_steps)
 
-    def apply(self, step: int, parameters: Iterable[nn.Parameter], gradients: Iterable[Tensor]) -> float:
+    def apply(self, step: int, parameters: Iterable[nn.Parameter], gradients: Iterable[Tensor]) -> Float[Tensor, ""]:
         """One update of `parameters`, nothing else moves. Returns the gradient's norm before clipping.
 
-        Raises:
-            TrainingError: the norm is not finite; nothing was updated.
+        Where the norm is not finite nothing is updated, which the device decides by itself: a GPU need not wait for its
+        program to have looked. Whoever reads the norm says so (`finite_norm`).
         """
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
         updated = [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
-        norm = float(nn.utils.clip_grad_norm_(updated, self.settings.clip))
-        if not math.isfinite(norm):
-            self.optimizer.zero_grad()
-            raise TrainingError(f"step {step}: the gradient is not finite ({norm}). Lower `training.learning_rate`.")
+        norm = nn.utils.clip_grad_norm_(updated, self.settings.clip)
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate(step)
+        # As torch.amp.GradScaler tells a fused optimizer to leave a step out.
+        self.optimizer.found_inf = norm.isfinite().logical_not().float()  # type: ignore[attr-defined]
         self.optimizer.step()
         self.optimizer.zero_grad()
         return norm
+
+
+def finite_norm(step: int, norm: float) -> float:
+    """The gradient's norm.
+
+    Raises:
+        TrainingError: it is not finite; that gradient was not applied.
+    """
+    if not math.isfinite(norm):
+        raise TrainingError(f"step {step}: the gradient is not finite ({norm}). Lower `training.learning_rate`.")
+    return norm

@@ -5,11 +5,11 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from detente.batches import TrainBatches
+from detente.batches import TrainBatches, made_for
 from detente.pretrain.objective import masked_lm_loss
 from detente.pretrain.optimizer import Updater
 from detente.pretrain.parallel import ALONE, Ranks
-from detente.pretrain.step import LossMeter, StepReport
+from detente.pretrain.step import LossMeter, StepReport, timed_part
 from detente.treatment import TreatedEncoder
 
 
@@ -25,25 +25,30 @@ class PlainStep:
         *,
         ranks: Ranks = ALONE,
     ) -> None:
-        self.treated, self.batches, self.updater, self.device, self.ranks = treated, batches, updater, device, ranks
+        self.treated, self.updater, self.device, self.ranks = treated, updater, device, ranks
+        self._accumulation = batches.accumulation
+        self._batches = made_for(device, lambda number: [batch.pinned_for(device) for batch in batches.train(number)])
 
     def __call__(self, number: int) -> StepReport:
         """See `Step`."""
         meter = LossMeter(number)
         gradients: dict[nn.Parameter, Tensor] = {}
         tokens = 0
-        for batch in self.batches.train(number):
-            batch = batch.to(self.device)
-            loss = masked_lm_loss(self.treated, batch, precision=self.updater.settings.precision)
+        with timed_part("batches"):
+            batches = [batch.to(self.device) for batch in self._batches(number)]
+        for batch in batches:
+            with timed_part("forward pass"):
+                loss = masked_lm_loss(self.treated, batch, precision=self.updater.settings.precision)
             meter.add(batch.language, loss.detach())
             moved = [*self.treated.shared.values(), *self.treated.specific[batch.language].values()]
-            add_gradients(gradients, moved, torch.autograd.grad(loss, moved))
+            with timed_part("backward pass"):
+                add_gradients(gradients, moved, torch.autograd.grad(loss, moved))
             tokens += batch.num_tokens
-        self.ranks.sum_(gradients.values(), meter.losses)
-        losses = meter.means()
-        for gradient in gradients.values():
-            gradient.div_(self.batches.accumulation)
-        norm = self.updater.apply(number, gradients, gradients.values())
+        with timed_part("sum over processes"):
+            self.ranks.sum_(gradients.values(), meter.losses)
+        divide(gradients.values(), self._accumulation)
+        with timed_part("update"):
+            losses, norm = meter.read(self.updater.apply(number, gradients, gradients.values()))
         return StepReport(losses, tokens, norm, self.updater.rate(number))
 
 
@@ -56,3 +61,9 @@ def add_gradients(
             total[parameter].add_(gradient)
         else:
             total[parameter] = gradient
+
+
+def divide(gradients: Iterable[Tensor], number: int) -> None:
+    """In place."""
+    if number > 1:
+        torch._foreach_div_(list(gradients), number)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import yaml
 from detente.encoder import Encoder
 from detente.errors import CheckpointError, DetenteError, Interrupted, ProcessLost, RecordError, describe
 from detente.lock import locked
-from detente.machine import choose_device, machine, peak_memory, reset_peak_memory, versions
+from detente.machine import choose_device, keep_freed_memory, machine, peak_memory, reset_peak_memory, versions
 from detente.pretrain.checkpoint import load_checkpoint, save_checkpoint
 from detente.pretrain.data import RunData, fingerprint, held_out_batches, train_batches
 from detente.pretrain.loop import Observer, train
@@ -127,7 +128,9 @@ class _Run:
         self.device, self.ranks = device, ranks
         if device.type == "cuda":
             torch.cuda.set_device(device)
-        self.treated = to_device(build_model(settings, data.vocabulary.size), self.device)
+        keep_freed_memory()
+        treated = to_device(build_model(settings, data.vocabulary.size), self.device)
+        self.treated = replace(treated, compiled=settings.training.compile)
         self.optimizer = build_optimizer(self.treated, settings.training)
         self.batches = train_batches(settings, data, ranks.share)
         self.scorer = Scorer(settings, data, self.treated)

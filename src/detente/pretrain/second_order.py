@@ -1,10 +1,12 @@
 """The mixed second derivative of the training loss, applied to a direction u: h = (d/d phi_i)(d/d theta) L_train^i . u (method 5).
 
 Differences move theta to theta + s u and take phi's gradient there; theta itself is never written to, so it keeps every bit.
-They run in float32, whatever the training precision: at epsilon = 0.01 bf16 loses a fifth of h (method 5).
+They run in float32, where bf16 loses a fifth of h at epsilon = 0.01 (method 5). In a run in bf16 the products of these passes are
+TF32: float32 is ten times slower on a GPU, and at epsilon = 0.03 both err alike (benchmarks/gpu_differences.py).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -28,6 +30,7 @@ class Probe:
         epsilon: size of s.
         base: the gradient at s = 0 where it is known already.
         scratch: as large as theta; overwritten at every call.
+        precision: of the passes: `float32`, `tf32` or `bf16`.
     """
 
     treated: TreatedEncoder
@@ -36,6 +39,7 @@ class Probe:
     epsilon: Tensor
     base: Tensors | None
     scratch: Tensors
+    precision: str = "float32"
 
     def at(self, step: Tensor | float) -> Tensors:
         """Phi's gradient at s = `step`."""
@@ -45,12 +49,25 @@ class Probe:
                 for name, p in self.treated.shared.items()
             }
         phi = {name: p.detach().requires_grad_() for name, p in self.treated.specific[self.batch.language].items()}
-        loss = masked_lm_loss(self.treated, self.batch, shared=moved, specific=phi)
-        return dict(zip(phi, torch.autograd.grad(loss, list(phi.values())), strict=True))
+        precision = "float32" if self.precision == "tf32" else self.precision
+        with products("high" if self.precision == "tf32" else "highest"):
+            loss = masked_lm_loss(self.treated, self.batch, shared=moved, specific=phi, precision=precision)
+            return dict(zip(phi, torch.autograd.grad(loss, list(phi.values())), strict=True))
 
     def at_theta(self) -> Tensors:
         """Phi's gradient at s = 0."""
         return self.at(0.0) if self.base is None else self.base
+
+
+@contextmanager
+def products(precision: str) -> Iterator[None]:
+    """Torch's precision of float32 matrix products, for a while: `highest`, or `high` for TF32 where a GPU has it."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(precision)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def central(probe: Probe) -> Tensors:

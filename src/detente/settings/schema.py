@@ -163,7 +163,7 @@ class MetaSettings(Settings):
     beta_multiple: PositiveFloat = 1.0
     """The virtual step's rate in current learning rates; 1 is the source's."""
     epsilon: float | None = Field(None, gt=0, le=1)
-    """Finite-difference step as a share: theta moves by epsilon * u / ||u||, where u = P v. 0.01 (central) or 0.0005 (one-sided) when not given, where truncation and rounding of float32 balance."""
+    """Finite-difference step as a share: theta moves by epsilon * u / ||u||, where u = P v. When not given, where truncation and rounding balance: 0.01 (central) or 0.0005 (one-sided), with `training.precision: bf16` 0.03 or 0.01."""
     inner_fraction: float = Field(1.0, gt=0, le=1)
     """Share of the training batch that g and the mixed derivative are taken on."""
     meta_fraction: float = Field(1.0, gt=0, le=1)
@@ -179,10 +179,11 @@ class MetaSettings(Settings):
     skip_limit: NonNegativeInt = 10
     """Updates of phi that may be left out because the held-out gradient is zero or not finite; then the run stops."""
 
-    @property
-    def difference_step(self) -> float:
-        """Epsilon, or what suits the kind of differences."""
-        return self.epsilon or {"one-sided": 0.0005}.get(self.second_order, 0.01)
+    def difference_step(self, precision: str) -> float:
+        """Epsilon, or what suits the kind of differences and the training precision."""
+        defaults = {"float32": (0.01, 0.0005), "bf16": (0.03, 0.01)}
+        central, one_sided = defaults[precision]
+        return self.epsilon or (one_sided if self.second_order == "one-sided" else central)
 
     @field_validator("meta_languages", mode="before")
     @classmethod
@@ -241,6 +242,8 @@ class TrainingSettings(Settings):
     """Each update's gradient is scaled down to this norm."""
     precision: Literal["float32", "bf16"] = "float32"
     """`bf16` runs the forward pass under autocast; weights stay float32."""
+    compile: bool = False
+    """Training passes go through `torch.compile`: worth its minute of compiling in long runs on a GPU; a CPU gains nothing. It draws other dropout masks."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` takes a GPU when there is one."""
     validate_every: PositiveInt = 200
@@ -293,6 +296,10 @@ class RunSettings(Settings):
         if len(self.mixture) < 2:
             raise ValueError(
                 f"`meta-adapter` needs two languages or more, since phi learns what the others need; found {self.mixture[0]} alone"
+            )
+        if self.meta.second_order == "exact" and self.training.compile:
+            raise ValueError(
+                "`meta.second_order: exact` needs second derivatives, which compiled passes do not have: set `training.compile: false`"
             )
         wanted = self.meta.meta_languages
         if isinstance(wanted, int) and wanted > len(self.mixture):

@@ -34,11 +34,13 @@ class TreatedEncoder:
         encoder: the template; its own weights in the owned modules are not used.
         shared: theta, by the template's names.
         specific: language -> phi_i, every language under the same names.
+        compiled: training passes go through `torch.compile`.
     """
 
     encoder: Encoder
     shared: dict[str, nn.Parameter]
     specific: dict[str, dict[str, nn.Parameter]]
+    compiled: bool = False
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -55,18 +57,22 @@ class TreatedEncoder:
         specific: Parameters | None = None,
     ) -> Float[Tensor, "B M V"]:
         """A forward pass of `language`, with its own parameters or with those given in their place."""
+        own = self.parameters_of(language, shared=shared, specific=specific)
+        return functional_call(self.encoder, own, (tokens, self.languages.index(language), positions), strict=False)
+
+    def parameters_of(
+        self, language: str, *, shared: Parameters | None = None, specific: Parameters | None = None
+    ) -> dict[str, Tensor]:
+        """Theta and phi_i by the template's names, or those given in their place."""
         theta = self.shared if shared is None else shared
         phi = self.specific[language] if specific is None else specific
-        index = self.languages.index(language)
-        return functional_call(self.encoder, {**theta, **phi}, (tokens, index, positions), strict=False)
+        return {**theta, **phi}
 
     def hidden_states(
         self, language: str, tokens: Int[Tensor, "B T"], mask: Bool[Tensor, "B T"] | None = None
     ) -> tuple[Float[Tensor, "B T D"], ...]:
         """The embeddings and the output of every block, as `language` has them; the mask is False at padding."""
-        own: dict[str, Tensor] = {
-            f"encoder.{name}": p for name, p in {**self.shared, **self.specific[language]}.items()
-        }
+        own = {f"encoder.{name}": p for name, p in self.parameters_of(language).items()}
         arguments = (tokens, self.languages.index(language), mask)
         return functional_call(HiddenStates(self.encoder), own, arguments, strict=False)
 

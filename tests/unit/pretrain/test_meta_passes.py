@@ -10,6 +10,7 @@ from torch import Tensor
 
 from detente.batches import MaskedBatch
 from detente.pretrain.objective import masked_lm_loss
+from detente.settings import TrainingSettings
 
 Make = Callable[..., Any]
 # Step 0 is measured, which takes passes of its own.
@@ -162,3 +163,26 @@ def test_a_measurement_takes_passes_for_phi_alone(make_parts: Make, passes: list
     assert [each.module for each in extra] == ["meta_gradient"] + ["second_order"] * 5
     noise = parts.held_out().of(3, parts.language(2))
     assert torch.equal(extra[0].tokens, noise.tokens)
+
+
+@pytest.mark.parametrize(("precision", "products"), [("float32", "highest"), ("bf16", "high")])
+def test_differences_are_in_tf32_beside_bf16_and_nothing_else_is(
+    make_parts: Make, monkeypatch: pytest.MonkeyPatch, precision: Any, products: str
+) -> None:
+    seen: dict[str, set[str]] = {"second_order": set(), "meta_gradient": set()}
+    autocast: dict[str, set[bool]] = {"second_order": set(), "meta_gradient": set()}
+
+    def watch(module: str) -> None:
+        def loss(*arguments: Any, **more: Any) -> Tensor:
+            seen[module].add(torch.get_float32_matmul_precision())
+            autocast[module].add(more["precision"] == "bf16")
+            return masked_lm_loss(*arguments, **more)
+
+        monkeypatch.setattr(f"detente.pretrain.{module}.masked_lm_loss", loss)
+
+    for module in seen:
+        watch(module)
+    training = TrainingSettings(steps=20, warmup_steps=0, precision=precision)
+    make_parts(dtype=torch.float32, training=training).meta_step()(STEP)
+    assert seen == {"second_order": {products}, "meta_gradient": {"highest"}}
+    assert autocast == {"second_order": {False}, "meta_gradient": {precision == "bf16"}}

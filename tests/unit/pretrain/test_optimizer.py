@@ -7,7 +7,7 @@ import torch
 
 from detente.encoder import Encoder
 from detente.errors import TrainingError
-from detente.pretrain.optimizer import Updater, build_optimizer, learning_rate
+from detente.pretrain.optimizer import Updater, build_optimizer, finite_norm, learning_rate
 from detente.settings import EncoderSettings, TrainingSettings
 from detente.treatment import TREATMENTS, TreatedEncoder, treat
 
@@ -56,7 +56,7 @@ def test_gradients_are_clipped_to_the_norm() -> None:
     reference = parameter.detach().clone().requires_grad_()
     settings = TrainingSettings(clip=0.5, learning_rate=0.1, warmup_steps=0, schedule="inverse-sqrt")
     norm = Updater(build_optimizer(treated, settings), settings, 10).apply(0, [parameter], [torch.full((20,), 3.0)])
-    assert norm == pytest.approx(3.0 * math.sqrt(20))
+    assert norm.item() == pytest.approx(3.0 * math.sqrt(20))
     reference.grad = torch.full((20,), 0.5 / math.sqrt(20))
     rate = learning_rate(0, settings, 10)
     torch.optim.AdamW([reference], lr=rate, betas=settings.betas, eps=settings.eps, weight_decay=0).step()
@@ -67,8 +67,12 @@ def test_gradients_are_clipped_to_the_norm() -> None:
 def test_a_gradient_that_is_not_finite_updates_nothing(bad: float) -> None:
     treated = small_treated()
     bias = treated.shared["output_bias"]
-    before = bias.detach().clone()
-    with pytest.raises(TrainingError, match=r"step 3: the gradient is not finite .* Lower `training.learning_rate`"):
-        Updater(build_optimizer(treated, COSINE), COSINE, 10).apply(3, [bias], [torch.full((20,), bad)])
-    assert torch.equal(bias, before)
+    updater = Updater(build_optimizer(treated, COSINE), COSINE, 10)
+    updater.apply(2, [bias], [torch.full((20,), 1.0)])
+    before = bias.detach().clone(), {name: moment.clone() for name, moment in updater.optimizer.state[bias].items()}
+    norm = updater.apply(3, [bias], [torch.full((20,), bad)])
+    assert torch.equal(bias, before[0])
+    assert all(torch.equal(moment, before[1][name]) for name, moment in updater.optimizer.state[bias].items())
     assert bias.grad is None
+    with pytest.raises(TrainingError, match=r"step 3: the gradient is not finite .* Lower `training.learning_rate`"):
+        finite_norm(3, norm.item())

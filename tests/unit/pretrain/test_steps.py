@@ -96,9 +96,9 @@ def catch_gradients(parts: Any, run: Callable[[], Any]) -> list[dict[torch.nn.Pa
     """What reaches the updater, which is kept from applying it."""
     seen = []
 
-    def catch(number: int, parameters: Any, gradients: Any) -> float:
+    def catch(number: int, parameters: Any, gradients: Any) -> torch.Tensor:
         seen.append(dict(zip(parameters, gradients, strict=True)))
-        return 0.0
+        return torch.tensor(0.0)
 
     parts.updater.apply = catch
     assert run().tokens == 3 * 64

@@ -47,20 +47,10 @@ def on_ray(
     gpus = 1 if device != "cpu" and ray.cluster_resources().get("GPU") else 0
     # A task that died is not tried again: the next would die of the same.
     task = ray.remote(_as_there).options(num_cpus=1, num_gpus=gpus, max_retries=0)
-    waiting, in_hand = deque(jobs), dict[Any, Job]()
+    in_hand = dict[Any, Job]()
     try:
         with StopRequest() as stop:
-            while waiting or in_hand:
-                while waiting and len(in_hand) < (workers or len(jobs)):
-                    job = waiting.popleft()
-                    in_hand[task.remote(Path.cwd(), sys.argv, do, job)] = job
-                # Ray's calls do not bear an exception of a signal's handler.
-                ended, _ = ray.wait(list(in_hand), timeout=1)
-                for reference in ended:
-                    yield in_hand.pop(reference), _result(ray, reference)
-                on_wait(list(in_hand.values()))
-                if signal_number := stop.asked():
-                    raise Interrupted(None, signal_number)
+            yield from _through(task, jobs, do, in_hand, most=workers or len(jobs), on_wait=on_wait, stop=stop)
     except (Interrupted, KeyboardInterrupt) as reason:
         for reference in in_hand:
             # Comes to the worker as Ctrl-C, which saves.
@@ -68,6 +58,33 @@ def on_ray(
         if in_hand:
             ray.wait(list(in_hand), num_returns=len(in_hand))
         raise Interrupted(None, getattr(reason, "signal_number", signal.SIGINT)) from None
+
+
+def _through(
+    task: Any,
+    jobs: Sequence[Job],
+    do: Callable[[Job], Result],
+    in_hand: dict[Any, Job],
+    *,
+    most: int,
+    on_wait: Callable[[Sequence[Job]], object],
+    stop: StopRequest,
+) -> Iterator[tuple[Job, Result | ProcessLost]]:
+    """At most `most` jobs are in hand at a time."""
+    import ray
+
+    waiting = deque(jobs)
+    while waiting or in_hand:
+        while waiting and len(in_hand) < most:
+            job = waiting.popleft()
+            in_hand[task.remote(Path.cwd(), sys.argv, do, job)] = job
+        # Ray's calls do not bear an exception of a signal's handler.
+        ended, _ = ray.wait(list(in_hand), timeout=1)
+        for reference in ended:
+            yield in_hand.pop(reference), _result(reference)
+        on_wait(list(in_hand.values()))
+        if signal_number := stop.asked():
+            raise Interrupted(None, signal_number)
 
 
 def _connected() -> Any:
@@ -86,7 +103,9 @@ def _as_there(folder: Path, command: list[str], do: Callable[[Job], Result], job
     return do(job)
 
 
-def _result(ray: Any, reference: Any) -> Any:
+def _result(reference: Any) -> Any:
+    import ray
+
     try:
         return ray.get(reference)
     except Interrupted:

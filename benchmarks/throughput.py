@@ -62,7 +62,9 @@ def main() -> None:
             "time_quartiles": [ratios[len(ratios) // 4], ratios[3 * len(ratios) // 4]],
             "peak_bytes": memory_in_fresh_process(options.preset, name),
         }
-    rows["detente"]["share_of_peak"] = rows["detente"]["tokens_per_second"] * flops_per_token(bench.settings) / peak
+    rows["detente"]["share_of_peak"] = (
+        rows["detente"]["tokens_per_second"] * flops_per_token(bench.settings, bench.size["vocabulary"]) / peak
+    )
     print("\n".join(table(options.preset, rows)))
     record = {"preset": options.preset, "date": now(), "machine": machine(), "rounds": options.rounds}
     if options.out:

@@ -35,3 +35,21 @@ def _held_out(settings: RunSettings) -> int:
     if settings.meta.second_order == "none":
         return PHI_PASS
     return TRAINING_PASS * (wanted if isinstance(wanted, int) else {"all": languages, "others": languages - 1}[wanted])
+
+
+def flops_per_token(settings: RunSettings, vocabulary_size: int) -> float:
+    """Multiplications and additions that a plain step needs for a token of the input: three times those of the forward pass.
+
+    Logits are needed at the targets only, and so is the last layer but for its keys and values. Adapters are counted.
+    """
+    chosen, length = settings.encoder, settings.batches.block_length
+    width = chosen.width
+    share = max(1, round(settings.batches.mask_rate * length)) / length
+    matrices = 3 if chosen.variant == "modern" else 2
+    projections, mixing = 8 * width**2, 4 * length * width
+    rest = 2 * matrices * width * chosen.feed_forward_width
+    if "adapter" in settings.treatment:
+        rest += 8 * width * (settings.adapter.width or width // 4)
+    last = 4 * width**2 + share * (4 * width**2 + mixing + rest)
+    head = share * 2 * width * vocabulary_size
+    return TRAINING_PASS * ((chosen.layers - 1) * (projections + mixing + rest) + last + head)

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,11 +39,18 @@ class Estimate:
 def estimate_runs(runs: list[PlannedRun], vocabulary_size: int) -> list[Estimate]:
     """An estimate for each run; the speed is measured once, on the first."""
     speed = tokens_per_second(runs[0].settings, vocabulary_size) if runs else 1.0
-    return [_estimate(run.settings, vocabulary_size, speed) for run in runs]
+    # Runs of a shape have the same number of parameters, and a large model takes a second to build.
+    counts: dict[tuple[Any, ...], tuple[int, int]] = {}
+    estimates = []
+    for settings in (run.settings for run in runs):
+        shape = (settings.encoder, settings.adapter, settings.treatment, len(settings.mixture))
+        if shape not in counts:
+            counts[shape] = build_model(settings, vocabulary_size).count()
+        estimates.append(_estimate(settings, *counts[shape], speed))
+    return estimates
 
 
-def _estimate(settings: RunSettings, vocabulary_size: int, speed: float) -> Estimate:
-    shared, specific = build_model(settings, vocabulary_size).count()
+def _estimate(settings: RunSettings, shared: int, specific: int, speed: float) -> Estimate:
     tokens = settings.tokens(settings.training.steps)
     return Estimate(shared, specific, tokens, tokens / speed * passes(settings) / 3)
 

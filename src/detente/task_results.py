@@ -117,5 +117,9 @@ def read_task_record(path: Path) -> TaskRecord:
 
 def read_task_records(run_folder: Path) -> Iterator[TaskRecord]:
     """All fine-tunings of a run that have ended, by name."""
-    for path in sorted(run_folder.glob(f"tasks/*/*/{TASK_RECORD_FILE}")):
-        yield read_task_record(path)
+    yield from map(read_task_record, task_record_files(run_folder))
+
+
+def task_record_files(run_folder: Path) -> list[Path]:
+    """Of a run's fine-tunings, by name."""
+    return sorted(run_folder.glob(f"tasks/*/*/{TASK_RECORD_FILE}"))

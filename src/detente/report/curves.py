@@ -15,6 +15,8 @@ EARLY_FRACTION = 0.2
 EARLY_STRETCHES = 20
 # A language is drawn at random in every step, so a shorter stretch would often be without it.
 SHORTEST_STRETCH = 5
+LARGEST_LOSS = 700.0
+"""In nats: exp of more has no floating-point number."""
 
 Series = dict[int, float]
 
@@ -38,6 +40,8 @@ class RunCurves:
     """Bits per character."""
     early_loss: dict[str, Series]
     """Training loss in nats over the first fifth of the steps, averaged over short stretches."""
+    perplexity: dict[str, Series]
+    """On the validation split."""
 
 
 class CurveBook:
@@ -50,6 +54,14 @@ class CurveBook:
     def validation(self, system: System, language: str) -> Curve | None:
         """Bits per character on the validation split."""
         return _over_seeds([curves.validation.get(language, {}) for curves in self._curves(system)])
+
+    def perplexity(self, system: System, language: str) -> Curve | None:
+        """On the validation split; comparable under one vocabulary only."""
+        return _over_seeds([curves.perplexity.get(language, {}) for curves in self._curves(system)])
+
+    def mean_early_loss(self, system: System) -> Curve | None:
+        """Training loss in the first fifth of the steps, mean over the languages of the mixture."""
+        return _over_seeds([_mean_over(list(curves.early_loss.values())) for curves in self._curves(system)])
 
     def early_loss(self, system: System, language: str) -> Curve | None:
         """Training loss in the first fifth of the steps."""
@@ -71,22 +83,31 @@ def _over_seeds(series: Sequence[Series]) -> Curve | None:
     return Curve(tuple(steps), means, tuple(map(min, columns)), tuple(map(max, columns)), len(present))
 
 
+def _mean_over(languages: Sequence[Series]) -> Series:
+    """At the steps that all have."""
+    steps = sorted(set.intersection(*map(set, languages))) if languages else []
+    return {step: math.fsum(one[step] for one in languages) / len(languages) for step in steps}
+
+
 def _read_curves(run_folder: Path, steps: int) -> RunCurves:
     early_steps = max(1, int(EARLY_FRACTION * steps))
     stretch = max(SHORTEST_STRETCH, math.ceil(early_steps / EARLY_STRETCHES))
     validation: dict[str, Series] = {}
+    perplexity: dict[str, Series] = {}
     losses: dict[str, dict[int, list[float]]] = {}
     for line in _lines(run_folder):
         if line["kind"] == "validation":
             for label, value in line["bits_per_character"].items():
                 validation.setdefault(label, {})[line["step"]] = value
+            for label, loss in line["loss"].items():
+                perplexity.setdefault(label, {})[line["step"]] = math.exp(loss) if loss < LARGEST_LOSS else math.inf
         elif line["kind"] == "train" and line["step"] <= early_steps:
             for label, value in line["loss"].items():
                 losses.setdefault(label, {}).setdefault(_middle(line["step"], stretch), []).append(value)
     early = {
         label: {step: math.fsum(some) / len(some) for step, some in bins.items()} for label, bins in losses.items()
     }
-    return RunCurves(validation, early)
+    return RunCurves(validation, early, perplexity)
 
 
 def _middle(step: int, stretch: int) -> int:

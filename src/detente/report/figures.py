@@ -147,7 +147,7 @@ def _draw_panels(study: Study, panels: list[list[CurveLine]], unigram: float | N
         axes = part.add_subplot(sharex=first, sharey=first)
         first = first or axes
         for line in panel:
-            _line(axes, line, _look(study, line.system))
+            draw_line(axes, line, _look(study, line.system))
         if unigram is not None:
             axes.axhline(unigram, color=UNIGRAM.color, linestyle=UNIGRAM.dash, linewidth=1.1, label="unigram")
         axes.set_xlabel("steps")
@@ -173,7 +173,8 @@ def _legend_columns(panel: Sequence[CurveLine]) -> int:
     return 1
 
 
-def _line(axes: "Axes", line: CurveLine, look: Look) -> None:
+def draw_line(axes: "Axes", line: CurveLine, look: Look, *, label: str = "") -> None:
+    """One system's curve, with the range of its seeds; under its own name where no other is given."""
     curve = line.curve
     every = max(1, len(curve.steps) // 6)
     axes.plot(
@@ -185,7 +186,7 @@ def _line(axes: "Axes", line: CurveLine, look: Look) -> None:
         markevery=every,
         markersize=3.6,
         linewidth=0.9 if line.is_context else 1.4,
-        label=line.label,
+        label=label or line.label,
     )
     if curve.seeds > 1 and not line.is_context:
         axes.fill_between(curve.steps, curve.low, curve.high, color=look.color, alpha=0.15, linewidth=0)

@@ -74,13 +74,13 @@ def _table_3(study: Study, layout: Layout) -> Contents:
 def _by_language(study: Study, layout: Layout, kinds: Sequence[str], caption: str) -> Contents:
     """Tables 2, 3 and 6: the languages of each task side by side, and their average."""
     targets = [label for label in layout.targets if label not in layout.smaller]
-    places = [place for task, kind in _tasks(study, kinds) for place in _task_places(study, task, kind, targets)]
+    places = [place for task, kind in tasks_of(study, kinds) for place in _task_places(study, task, kind, targets)]
     blocks = _both_blocks(study, layout, targets)
     return Contents(caption, places, blocks)
 
 
 def _task_places(study: Study, task: str, kind: str, targets: Sequence[str]) -> Iterator[Place]:
-    group = _group(task, kind, MEASURES[kind])
+    group = named_task(task, kind, MEASURES[kind])
     spots = [Spot(task, kind, label) for label in targets if label in _tested(study, task)]
     yield from (Place(group, spot.language, (spot,)) for spot in spots)
     if len(spots) > 1:
@@ -92,10 +92,10 @@ def _table_4(study: Study, layout: Layout) -> Contents:
     pairs, larger = ([each for each in layout.companies if (each.size > 2) is is_larger] for is_larger in (False, True))
     both = {label for each in pairs for label in each.mixtures} & {label for each in larger for label in each.mixtures}
     targets = [label for label in layout.targets if label in both and label not in layout.smaller]
-    rows = tuple(row for company in (*pairs, *larger) for row in _untreated(study, company))
+    rows = tuple(row for company in (*pairs, *larger) for row in untreated_rows(study, company))
     places = [
-        Place(_group(task, kind, MEASURES[kind]), label, (Spot(task, kind, label),))
-        for task, kind in _tasks(study, ("ner", "pos", "qa", "nli"))
+        Place(named_task(task, kind, MEASURES[kind]), label, (Spot(task, kind, label),))
+        for task, kind in tasks_of(study, ("ner", "pos", "qa", "nli"))
         for label in targets
         if label in _tested(study, task)
     ]
@@ -107,10 +107,10 @@ def _table_5(study: Study, layout: Layout) -> Contents:
     """A language beside a part of itself: what it loses, and what the source language loses to it."""
     languages = [label for part, whole in layout.smaller.items() for label in (whole, part)]
     targets = [label for label in layout.targets if label in languages]
-    rows = [row for each in layout.companies if each.size == 2 for row in _untreated(study, each)]
+    rows = [row for each in layout.companies if each.size == 2 for row in untreated_rows(study, each)]
     places = [
-        Place(_group(task, kind, "F1/EM" if kind == "qa" else MEASURES[kind]), title, (spot,))
-        for task, kind in _tasks(study, ("ner", "pos", "qa", "nli"))
+        Place(named_task(task, kind, "F1/EM" if kind == "qa" else MEASURES[kind]), title, (spot,))
+        for task, kind in tasks_of(study, ("ner", "pos", "qa", "nli"))
         for label in targets
         if label in _tested(study, task)
         for name, spot in _measured(task, kind, label)
@@ -135,7 +135,7 @@ def _table_7(study: Study, layout: Layout) -> Contents:
     """Question answering with both of its measures."""
     targets = [label for label in layout.targets if label not in layout.smaller]
     places = []
-    for task, kind in _tasks(study, ("qa",)):
+    for task, kind in tasks_of(study, ("qa",)):
         tested = [label for label in targets if label in _tested(study, task)]
         prefix = "" if task == kind else f"{task}: "
         for label in tested:
@@ -151,11 +151,12 @@ def _both_blocks(study: Study, layout: Layout, targets: Sequence[str]) -> tuple[
     return Block(WITHIN, "within", (mono_row(study, targets), *rows)), Block(ZERO_SHOT, "zero-shot", rows)
 
 
-def _untreated(study: Study, company: Company) -> Iterator[PaperRow]:
+def untreated_rows(study: Study, company: Company) -> Iterator[PaperRow]:
+    """One, or none where the study has treated mixtures only."""
     return (row for row in company_rows(study, company) if row.label == company.label)
 
 
-def _tasks(study: Study, kinds: Sequence[str]) -> list[tuple[str, str]]:
+def tasks_of(study: Study, kinds: Sequence[str]) -> list[tuple[str, str]]:
     """Name and kind, in the order of the kinds."""
     found = {(record.task, record.kind) for run in study.runs for record in run.tasks if record.kind in kinds}
     return sorted(found, key=lambda task: (kinds.index(task[1]), task[0]))
@@ -167,7 +168,8 @@ def _tested(study: Study, task: str) -> set[str]:
     return {score.language for record in records for score in record.scores}
 
 
-def _group(task: str, kind: str, measure: str) -> str:
+def named_task(task: str, kind: str, measure: str) -> str:
+    """As over a group of columns."""
     name = f"{kind.upper()} ({measure})"
     return name if task == kind else f"{task}: {name}"
 

@@ -15,6 +15,8 @@ from detente.report.task_scores import Asked, task_scores
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+FEWEST_PLACES = 4.0
+
 Bars = dict[str, Estimate]
 """Language -> score."""
 
@@ -62,6 +64,9 @@ def _draw_panel(axes: "Axes", title: str, bars: dict[str, Bars]) -> None:
         )
     axes.set_xticks(range(len(languages)), languages)
     axes.grid(visible=False, axis="x")
+    # Of few languages the bars would be slabs.
+    spare = max(0.0, FEWEST_PLACES - len(languages)) / 2
+    axes.set_xlim(-0.5 - spare, len(languages) - 0.5 + spare)
     axes.set_ylim(bottom=0)
     axes.set_ylabel(title)
 

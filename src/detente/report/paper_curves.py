@@ -34,6 +34,7 @@ class Named(NamedTuple):
 def draw_perplexity(study: Study, layout: Layout, folder: Path, *, key: str) -> Drawing | None:
     """Validation split: mono and the untreated mixtures, a panel each language."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
     book = CurveBook(study)
     found = {label: list(_alone_and_together(book, layout, label)) for label in layout.targets}
@@ -43,12 +44,15 @@ def draw_perplexity(study: Study, layout: Layout, folder: Path, *, key: str) -> 
         return None
     with drawing_style():
         rows = math.ceil(len(chosen) / 2)
-        figure = Figure(figsize=(WIDTH, 0.5 + 2.0 * rows))
+        figure = Figure(figsize=(WIDTH, 0.5 + 2.1 * rows))
         grid = figure.subplots(rows, min(2, len(chosen)), squeeze=False)
         for axes, (label, lines) in zip(grid.flat, chosen.items(), strict=False):
             for line in lines:
                 draw_line(axes, CurveLine(line.system, line.curve), line.look, label=line.name)
             axes.set(title=label, xlabel="steps", yscale="log")
+            # Labels of a logarithmic axis are formulas, and none is read as such here.
+            axes.yaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter=StrMethodFormatter("{x:,g}"))
+            axes.yaxis.set_minor_locator(NullLocator())
         for axes in grid.flat[len(chosen) :]:
             axes.set_visible(False)
         grid[0, 0].set_ylabel("perplexity, validation")

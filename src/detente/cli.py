@@ -272,9 +272,14 @@ def finetune(
 
 
 @app.command()
-def report(folder: Annotated[Path, typer.Argument(help="A study's folder.", show_default=False)]) -> None:
+def report(
+    folder: Annotated[Path, typer.Argument(help="A study's folder.", show_default=False)],
+    published: Annotated[
+        bool, typer.Option("--published", help="The paper's published differences beside the study's own.")
+    ] = False,
+) -> None:
     """Tables, figures and one page from the records in a study's folder."""
-    _report(folder)
+    _report(folder, with_published=published)
 
 
 def main() -> None:
@@ -366,11 +371,11 @@ def _interruptible() -> Iterator[None]:
         raise Interrupted(None, signal.SIGINT) from None
 
 
-def _report(folder: Path) -> None:
+def _report(folder: Path, *, with_published: bool = False) -> None:
     from detente.report import summary_table, write_report
     from detente.terminal import print_table
 
-    page = write_report(folder)
+    page = write_report(folder, with_published=with_published)
     table = summary_table(folder)
     header, *rows = table.as_rows()
     print_table(console, table.title, header, rows, [table.caption, *table.notes])

@@ -9,7 +9,7 @@ from detente.report import numbers
 from detente.report.canvas import WIDTH, Drawing, drawing_style, file_labels, new_figure, save
 from detente.report.comparisons import Comparison, interference
 from detente.report.curves import CurveBook
-from detente.report.interference_matrix import has_matrix, interference_matrix
+from detente.report.interference_matrix import InterferenceMatrix
 from detente.report.inventory import Study, System, mono
 from detente.report.matrix_figure import draw_matrix, interference_picture
 from detente.report.measures import bits_of_nats
@@ -26,9 +26,9 @@ LEGEND_CHARACTERS = {3: 42, 2: 52}
 """Columns -> characters that there is room for beside their samples."""
 
 
-def draw_all(study: Study, folder: Path) -> list[Drawing]:
+def draw_all(study: Study, matrix: InterferenceMatrix | None, folder: Path) -> list[Drawing]:
     """Draw every figure that there are numbers for, and write the files."""
-    matrix = draw_matrix(interference_picture(interference_matrix(study)), folder) if has_matrix(study) else None
+    heat_map = draw_matrix(interference_picture(matrix), folder) if matrix else None
     mixtures = [mixture for mixture in study.mixtures if not (matrix and _is_in_matrix(study, mixture))]
     with drawing_style():
         bars = [draw_interference(study, mixture, folder) for mixture in mixtures]
@@ -38,7 +38,7 @@ def draw_all(study: Study, folder: Path) -> list[Drawing]:
         curves = [
             draw_curves(study, book, kind, panel, folder) for panel in panels for kind in ("validation", "early-loss")
         ]
-    return [drawing for drawing in (matrix, *bars, *curves) if drawing]
+    return [drawing for drawing in (heat_map, *bars, *curves) if drawing]
 
 
 def _is_in_matrix(study: Study, mixture: tuple[str, ...]) -> bool:

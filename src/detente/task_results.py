@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 
 from detente.errors import RecordError
 from detente.results import Part, write_json
+from detente.settings.tasks import TaskName
 
 TASK_RECORD_VERSION = 1
 TASK_RECORD_FILE = "task.json"
@@ -62,8 +63,7 @@ class TaskRecord(Part):
     version: int = TASK_RECORD_VERSION
     task: str
     """Name in the study."""
-    kind: str
-    """ner, pos, qa or nli."""
+    kind: TaskName
     source: str
     seed: int
     """Of the fine-tuning."""

@@ -7,6 +7,7 @@ Nothing here knows torch.
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from detente.report.curves import CurveBook
 from detente.report.interference_matrix import InterferenceMatrix, has_matrix, interference_matrix
 from detente.report.inventory import Study, read_study
 from detente.report.matrix_table import KEY, matrix_table
@@ -61,11 +62,13 @@ def write_report(study_folder: Path, *, with_published: bool = False) -> Path:
     from detente.report.results_file import write_results
 
     study = read_study(study_folder)
+    book = CurveBook(study)
     matrix = matrix_of(study)
     papers = paper_tables(study)
+    # Whatever cannot be read has said so by now, and an older report is still whole.
     _remove_older(study_folder)
-    drawings = draw_all(study, matrix, study_folder / "figures")
-    drawn = draw_paper_figures(study, study_folder / "figures")
+    drawings = draw_all(study, book, matrix, study_folder / "figures")
+    drawn = draw_paper_figures(study, book, study_folder / "figures")
     tables = [
         *_own_tables(study, matrix),
         *_of_the_paper(study, papers, with_published=with_published),

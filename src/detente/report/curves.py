@@ -1,9 +1,8 @@
 """Learning curves out of `metrics.jsonl`: step -> mean and range over seeds, for one system and language."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +44,15 @@ class RunCurves:
 
 
 class CurveBook:
-    """The curves of a study; each file is read once, however large, keeping only what is drawn."""
+    """The curves of a study; each file is read once, however large, keeping only what is drawn.
+
+    Raises:
+        RecordError: a run's metrics are damaged.
+    """
 
     def __init__(self, study: Study) -> None:
         self._study = study
-        self._of_run = cache(_read_curves)
+        self._of_run = {run.folder: _read_curves(run.folder, run.record.steps) for run in study.runs}
 
     def validation(self, system: System, language: str) -> Curve | None:
         """Bits per character on the validation split."""
@@ -69,7 +72,7 @@ class CurveBook:
 
     def _curves(self, system: System) -> list[RunCurves]:
         runs = self._study.by_system.get(system, {}).values()
-        return [self._of_run(run.folder, run.record.steps) for run in runs]
+        return [self._of_run[run.folder] for run in runs]
 
 
 def _over_seeds(series: Sequence[Series]) -> Curve | None:
@@ -90,12 +93,22 @@ def _mean_over(languages: Sequence[Series]) -> Series:
 
 
 def _read_curves(run_folder: Path, steps: int) -> RunCurves:
+    try:
+        return _curves_in(read_metrics(run_folder), steps)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        name = f"{run_folder.name}/{METRICS_FILE}"
+        raise RecordError(
+            f"{name} is damaged ({error}). Delete it: the report then goes without the curves of this run."
+        ) from None
+
+
+def _curves_in(lines: Iterable[dict[str, Any]], steps: int) -> RunCurves:
     early_steps = max(1, int(EARLY_FRACTION * steps))
     stretch = max(SHORTEST_STRETCH, math.ceil(early_steps / EARLY_STRETCHES))
     validation: dict[str, Series] = {}
     perplexity: dict[str, Series] = {}
     losses: dict[str, dict[int, list[float]]] = {}
-    for line in _lines(run_folder):
+    for line in lines:
         if line["kind"] == "validation":
             for label, value in line["bits_per_character"].items():
                 validation.setdefault(label, {})[line["step"]] = value
@@ -113,11 +126,3 @@ def _read_curves(run_folder: Path, steps: int) -> RunCurves:
 def _middle(step: int, stretch: int) -> int:
     """The step in the middle of the stretch that `step` belongs to."""
     return (step - 1) // stretch * stretch + (stretch + 1) // 2
-
-
-def _lines(run_folder: Path) -> Iterator[dict[str, Any]]:
-    try:
-        yield from read_metrics(run_folder)
-    except ValueError as error:
-        name = f"{run_folder.name}/{METRICS_FILE}"
-        raise RecordError(f"{name} is damaged ({error}). Delete the run's folder and run the study again.") from None

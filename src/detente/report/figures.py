@@ -26,13 +26,12 @@ LEGEND_CHARACTERS = {3: 42, 2: 52}
 """Columns -> characters that there is room for beside their samples."""
 
 
-def draw_all(study: Study, matrix: InterferenceMatrix | None, folder: Path) -> list[Drawing]:
+def draw_all(study: Study, book: CurveBook, matrix: InterferenceMatrix | None, folder: Path) -> list[Drawing]:
     """Draw every figure that there are numbers for, and write the files."""
     heat_map = draw_matrix(interference_picture(matrix), folder) if matrix else None
     mixtures = [mixture for mixture in study.mixtures if not (matrix and _is_in_matrix(study, mixture))]
     with drawing_style():
         bars = [draw_interference(study, mixture, folder) for mixture in mixtures]
-        book = CurveBook(study)
         panels = [(mixture, label) for mixture in mixtures for label in mixture]
         panels = panels or [((label,), label) for label in study.languages]
         curves = [

@@ -61,6 +61,8 @@ class InterferenceMatrix:
     """What pair and mono had in common."""
     cells: tuple[tuple[Comparison | None, ...], ...]
     """[i][j]: what i loses when trained with j alone. None on the diagonal and where a run is missing."""
+    asked: frozenset[frozenset[str]]
+    """Pairs that the study has or should have."""
     row_means: tuple[Estimate | None, ...]
     """What a language loses over all partners, seed by seed; None unless every cell is there and has learned."""
     column_means: tuple[Estimate | None, ...]
@@ -111,6 +113,7 @@ def interference_matrix(study: Study, harm: Harm = BITS_LOST, *, system: str = "
         system=system,
         budget="examples" if by_examples else "steps",
         cells=tuple(tuple(cells[a, b] for b in labels) for a in labels),
+        asked=frozenset(pairs),
         row_means=tuple(_mean([seeds[a, b] for b in labels if b != a]) for a in labels),
         column_means=tuple(_mean([seeds[b, a] for b in labels if b != a]) for a in labels),
         asymmetries=tuple(_asymmetries(labels, seeds)),

@@ -4,6 +4,7 @@ With a `plan.json` the expected runs are known; without it only what is there is
 """
 
 import json
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -174,6 +175,7 @@ def read_study(folder: Path) -> Study:
 def _examine(run_folder: Path, study_folder: Path) -> Run | Gap:
     try:
         record = read_record(run_folder)
+        _check_names(run_folder / RECORD_FILE, (*record.mixture, record.treatment, record.variant))
     except RecordError as error:
         status = "damaged" if (run_folder / RECORD_FILE).exists() else "not finished"
         return Gap(run_folder.name, status, _reason(error, study_folder))
@@ -185,10 +187,20 @@ def _examine(run_folder: Path, study_folder: Path) -> Run | Gap:
 def _tasks(run_folder: Path, study_folder: Path) -> Iterator[TaskRecord | Gap]:
     for path in task_record_files(run_folder):
         try:
-            yield read_task_record(path)
+            record = read_task_record(path)
+            _check_names(path, (record.task, record.source))
+            if record.task != path.parents[1].name:
+                raise RecordError(f"{path} is of the task {record.task}. Move it to a folder of that name.")
+            yield record
         except RecordError as error:
             name = path.parent.relative_to(run_folder.parent)
             yield Gap(str(name), "damaged", _reason(error, study_folder), is_expected=False)
+
+
+def _check_names(path: Path, names: Sequence[str]) -> None:
+    """Neither XML nor a file can hold what no text has."""
+    if any(unicodedata.category(character) in ("Cc", "Cs") for name in names for character in name):
+        raise RecordError(f"{path} has a name with a control character. Name it otherwise and run the study again.")
 
 
 def _reason(error: RecordError, study_folder: Path) -> str:

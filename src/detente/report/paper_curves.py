@@ -31,12 +31,11 @@ class Named(NamedTuple):
     curve: Curve
 
 
-def draw_perplexity(study: Study, layout: Layout, folder: Path, *, key: str) -> Drawing | None:
+def draw_perplexity(study: Study, book: CurveBook, layout: Layout, folder: Path, *, key: str) -> Drawing | None:
     """Validation split: mono and the untreated mixtures, a panel each language."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
-    book = CurveBook(study)
     found = {label: list(_alone_and_together(book, layout, label)) for label in layout.targets}
     panels = {label: lines for label, lines in found.items() if len(lines) > 1}
     chosen = dict(list(panels.items())[:MOST_PANELS])
@@ -62,9 +61,8 @@ def draw_perplexity(study: Study, layout: Layout, folder: Path, *, key: str) -> 
         return save(figure, folder, Drawing(key, title, f"Last values: {words}.", "", "paper"))
 
 
-def draw_early_loss(study: Study, layout: Layout, folder: Path, *, key: str) -> Drawing | None:
+def draw_early_loss(study: Study, book: CurveBook, layout: Layout, folder: Path, *, key: str) -> Drawing | None:
     """Mean over the languages of one mixture, after the warm-up: the first mixture that has two of the treatments."""
-    book = CurveBook(study)
     mixtures = dict.fromkeys(mixture for each in layout.companies for mixture in each.mixtures.values())
     for mixture in mixtures:
         lines = list(_converging(study, book, layout, mixture))

@@ -1,15 +1,16 @@
 """The source's Figures 1 to 4 from a study's own runs, under the source's numbers: `figures/paper-figure-4a.pdf`."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from detente.diagnosis_results.base import FOLDER, Diagnosis
 from detente.diagnosis_results.gradient_series import GradientConflictSeries
 from detente.diagnosis_results.masks import ParameterMasks
 from detente.errors import RecordError
 from detente.report.canvas import Drawing
+from detente.report.curves import CurveBook
 from detente.report.gradient_figure import draw_conflict_over_training
 from detente.report.inventory import Study, System
 from detente.report.mask_figures import draw_mask_extremes, draw_mask_similarity
@@ -20,10 +21,14 @@ from detente.report.paper_layout import Layout, layout_of
 Found = TypeVar("Found", bound=Diagnosis)
 
 
-class Draw(Protocol):
-    """Writes a figure's files; None where the study has nothing for it."""
+@dataclass(frozen=True)
+class Material:
+    """What figures are drawn from, and where to."""
 
-    def __call__(self, study: Study, layout: Layout, folder: Path, *, key: str) -> Drawing | None: ...
+    study: Study
+    book: CurveBook
+    layout: Layout
+    folder: Path
 
 
 @dataclass(frozen=True)
@@ -33,45 +38,60 @@ class Kind:
     title: str
     needs: str
     """What a study must have for it."""
-    draw: Draw
+    draw: Callable[[Material, str], Drawing | None]
+    """Writes its files under a name; None where the study has nothing for it."""
 
 
-def draw_paper_figures(study: Study, folder: Path) -> dict[str, Drawing | str]:
+def draw_paper_figures(study: Study, book: CurveBook, folder: Path) -> dict[str, Drawing | str]:
     """By their numbers; in place of one that cannot be drawn, why."""
     layout = layout_of(study)
-    return {number: _drawn(study, layout, number, folder) for number in KINDS}
+    if layout is None:
+        return {number: f"needs {kind.needs}" for number, kind in KINDS.items()}
+    material = Material(study, book, layout, folder)
+    return {number: _drawn(material, number) for number in KINDS}
 
 
-def _drawn(study: Study, layout: Layout | None, number: str, folder: Path) -> Drawing | str:
+def _drawn(material: Material, number: str) -> Drawing | str:
     kind = KINDS[number]
     try:
-        drawing = kind.draw(study, layout, folder, key=f"paper-figure-{number}") if layout else None
+        return kind.draw(material, f"paper-figure-{number}") or f"needs {kind.needs}"
     except RecordError as error:
         # Without the leading folders, so that a study gives the same report wherever it lies.
-        return str(error).replace(f"{folder.parent}/", "")
-    return drawing or f"needs {kind.needs}"
+        return str(error).replace(f"{material.folder.parent}/", "")
 
 
-def _gradients(study: Study, layout: Layout, folder: Path, *, key: str) -> Drawing | None:
-    """Of all pairs of one seed that were watched; without any, of a larger mixture."""
-    for company in layout.companies:
+def _within(material: Material, key: str) -> Drawing | None:
+    return draw_within(material.study, material.layout, material.folder, key=key)
+
+
+def _perplexity(material: Material, key: str) -> Drawing | None:
+    return draw_perplexity(material.study, material.book, material.layout, material.folder, key=key)
+
+
+def _gradients(material: Material, key: str) -> Drawing | None:
+    """Of all pairs that were watched, one seed of each; without any, of a larger mixture."""
+    for company in material.layout.companies:
         systems = [System(mixture, "none") for mixture in dict.fromkeys(company.mixtures.values())]
-        series = [found for system in systems for found in _diagnoses(study, system, GradientConflictSeries)]
+        series = [found for system in systems for found in _diagnoses(material.study, system, GradientConflictSeries)]
         if series:
-            return draw_conflict_over_training(series, folder, key=key)
+            return draw_conflict_over_training(series, material.folder, key=key)
     return None
 
 
-def _similarity(study: Study, layout: Layout, folder: Path, *, key: str) -> Drawing | None:
-    for target, masks in _masks(study, layout):
-        return draw_mask_similarity(masks, (target, layout.source), folder, key=key)
+def _similarity(material: Material, key: str) -> Drawing | None:
+    for target, masks in _masks(material.study, material.layout):
+        return draw_mask_similarity(masks, (target, material.layout.source), material.folder, key=key)
     return None
 
 
-def _extremes(study: Study, layout: Layout, folder: Path, *, key: str) -> Drawing | None:
-    for target, masks in _masks(study, layout):
-        return draw_mask_extremes(masks, target, layout.source, folder, key=key)
+def _extremes(material: Material, key: str) -> Drawing | None:
+    for target, masks in _masks(material.study, material.layout):
+        return draw_mask_extremes(masks, target, material.layout.source, material.folder, key=key)
     return None
+
+
+def _early_loss(material: Material, key: str) -> Drawing | None:
+    return draw_early_loss(material.study, material.book, material.layout, material.folder, key=key)
 
 
 def _masks(study: Study, layout: Layout) -> Iterator[tuple[str, ParameterMasks]]:
@@ -95,14 +115,14 @@ def _diagnoses(study: Study, system: System, kind: type[Found]) -> Iterator[Foun
 
 
 KINDS: Mapping[str, Kind] = {
-    "1": Kind("scores alone and together", "fine-tunings within a language, of mono and of a pair", draw_within),
-    "2": Kind("validation perplexity", "learning curves of mono and of a pair, under one vocabulary", draw_perplexity),
+    "1": Kind("scores alone and together", "fine-tunings within a language, of mono and of a pair", _within),
+    "2": Kind("validation perplexity", "learning curves of mono and of a pair, under one vocabulary", _perplexity),
     "3": Kind("gradients along training", "an untreated run with `watch: {gradients_every: N}`", _gradients),
     "4a": Kind("masks by layer", "`detente diagnose RUN --masks` of an untreated run", _similarity),
     "4b": Kind("extremes of masks", "`detente diagnose RUN --masks` of an untreated run", _extremes),
     "4c": Kind(
         "early training loss",
         "learning curves of two of untreated, adapter and meta-adapter in one mixture",
-        draw_early_loss,
+        _early_loss,
     ),
 }

@@ -133,7 +133,7 @@ def _tasks(study: Study) -> Iterator[TaskEntry]:
 
 def _asked(study: Study, system: System) -> dict[Asked, tuple[str, str]]:
     """What a system has scores of -> kind of the task, name of the metric."""
-    found = {}
+    found: dict[Asked, tuple[str, str]] = {}
     for run in study.by_system[system].values():
         for record in run.tasks:
             for score in record.scores:

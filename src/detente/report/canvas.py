@@ -85,6 +85,10 @@ def save(figure: "Figure", folder: Path, drawing: Drawing) -> Drawing:
 
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / drawing.key
+    # Once for all three files: it takes as long as drawing.
+    if layout := figure.get_layout_engine():
+        layout.execute(figure)
+        figure.set_layout_engine("none")
     with mpl.rc_context({"svg.hashsalt": drawing.key}):
         figure.savefig(f"{path}.pdf", metadata={"CreationDate": None})
         figure.savefig(f"{path}.png", dpi=200, metadata={"Software": None})

@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError
 
 from detente.errors import RecordError
 from detente.results import Part, now, write_json
+from detente.settings.tasks import TaskName
 
 TASK_RECORD_VERSION = 1
 TASK_RECORD_FILE = "task.json"
@@ -64,8 +65,7 @@ class TaskRecord(Part):
     version: int = TASK_RECORD_VERSION
     task: str
     """Name in the study."""
-    kind: str
-    """ner, pos, qa or nli."""
+    kind: TaskName
     source: str
     seed: int
     """Of the fine-tuning."""
@@ -139,5 +139,9 @@ def read_task_record(path: Path) -> TaskRecord:
 
 def read_task_records(run_folder: Path) -> Iterator[TaskRecord]:
     """All fine-tunings of a run that have ended, by name."""
-    for path in sorted(run_folder.glob(f"tasks/*/*/{TASK_RECORD_FILE}")):
-        yield read_task_record(path)
+    yield from map(read_task_record, task_record_files(run_folder))
+
+
+def task_record_files(run_folder: Path) -> list[Path]:
+    """Of a run's fine-tunings, by name."""
+    return sorted(run_folder.glob(f"tasks/*/*/{TASK_RECORD_FILE}"))

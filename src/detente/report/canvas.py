@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 UNSAFE = re.compile(r"[^\w.-]|^[.-]", re.ASCII)
+LONGEST_IN_NAME = 24
+"""Characters of a label in a file's name."""
 WIDTH = 4.3
 """Inches; on a telephone the type stays as large as it is on paper."""
 STYLE: dict[Any, Any] = {
@@ -83,6 +85,10 @@ def save(figure: "Figure", folder: Path, drawing: Drawing) -> Drawing:
 
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / drawing.key
+    # Once for all three files: it takes as long as drawing.
+    if layout := figure.get_layout_engine():
+        layout.execute(figure)
+        figure.set_layout_engine("none")
     with mpl.rc_context({"svg.hashsalt": drawing.key}):
         figure.savefig(f"{path}.pdf", metadata={"CreationDate": None})
         figure.savefig(f"{path}.png", dpi=200, metadata={"Software": None})
@@ -93,8 +99,11 @@ def save(figure: "Figure", folder: Path, drawing: Drawing) -> Drawing:
 
 
 def file_labels(labels: Sequence[str], languages: Sequence[str]) -> list[str]:
-    """The labels, where they are safe in a file name; else their numbers among the languages."""
-    return [f"language-{languages.index(label) + 1}" if re.search(UNSAFE, label) else label for label in labels]
+    """The labels, where they are safe in a file name and short; else their numbers among the languages."""
+    is_safe = [len(label) <= LONGEST_IN_NAME and not re.search(UNSAFE, label) for label in labels]
+    return [
+        label if safe else f"language-{languages.index(label) + 1}" for label, safe in zip(labels, is_safe, strict=True)
+    ]
 
 
 def or_gap(value: float | None) -> float:

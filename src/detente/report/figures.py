@@ -9,7 +9,7 @@ from detente.report import numbers
 from detente.report.canvas import WIDTH, Drawing, drawing_style, file_labels, new_figure, save
 from detente.report.comparisons import Comparison, interference
 from detente.report.curves import CurveBook
-from detente.report.interference_matrix import has_matrix, interference_matrix
+from detente.report.interference_matrix import InterferenceMatrix
 from detente.report.inventory import Study, System, mono
 from detente.report.matrix_figure import draw_matrix, interference_picture
 from detente.report.measures import bits_of_nats
@@ -26,19 +26,18 @@ LEGEND_CHARACTERS = {3: 42, 2: 52}
 """Columns -> characters that there is room for beside their samples."""
 
 
-def draw_all(study: Study, folder: Path) -> list[Drawing]:
+def draw_all(study: Study, book: CurveBook, matrix: InterferenceMatrix | None, folder: Path) -> list[Drawing]:
     """Draw every figure that there are numbers for, and write the files."""
-    matrix = draw_matrix(interference_picture(interference_matrix(study)), folder) if has_matrix(study) else None
+    heat_map = draw_matrix(interference_picture(matrix), folder) if matrix else None
     mixtures = [mixture for mixture in study.mixtures if not (matrix and _is_in_matrix(study, mixture))]
     with drawing_style():
         bars = [draw_interference(study, mixture, folder) for mixture in mixtures]
-        book = CurveBook(study)
         panels = [(mixture, label) for mixture in mixtures for label in mixture]
         panels = panels or [((label,), label) for label in study.languages]
         curves = [
             draw_curves(study, book, kind, panel, folder) for panel in panels for kind in ("validation", "early-loss")
         ]
-    return [drawing for drawing in (matrix, *bars, *curves) if drawing]
+    return [drawing for drawing in (heat_map, *bars, *curves) if drawing]
 
 
 def _is_in_matrix(study: Study, mixture: tuple[str, ...]) -> bool:
@@ -147,7 +146,7 @@ def _draw_panels(study: Study, panels: list[list[CurveLine]], unigram: float | N
         axes = part.add_subplot(sharex=first, sharey=first)
         first = first or axes
         for line in panel:
-            _line(axes, line, _look(study, line.system))
+            draw_line(axes, line, _look(study, line.system))
         if unigram is not None:
             axes.axhline(unigram, color=UNIGRAM.color, linestyle=UNIGRAM.dash, linewidth=1.1, label="unigram")
         axes.set_xlabel("steps")
@@ -173,7 +172,8 @@ def _legend_columns(panel: Sequence[CurveLine]) -> int:
     return 1
 
 
-def _line(axes: "Axes", line: CurveLine, look: Look) -> None:
+def draw_line(axes: "Axes", line: CurveLine, look: Look, *, label: str = "") -> None:
+    """One system's curve, with the range of its seeds; under its own name where no other is given."""
     curve = line.curve
     every = max(1, len(curve.steps) // 6)
     axes.plot(
@@ -185,7 +185,7 @@ def _line(axes: "Axes", line: CurveLine, look: Look) -> None:
         markevery=every,
         markersize=3.6,
         linewidth=0.9 if line.is_context else 1.4,
-        label=line.label,
+        label=label or line.label,
     )
     if curve.seeds > 1 and not line.is_context:
         axes.fill_between(curve.steps, curve.low, curve.high, color=look.color, alpha=0.15, linewidth=0)

@@ -23,6 +23,11 @@ def points(estimate: Estimate) -> str:
     return _with_interval(estimate, 1)
 
 
+def signed_points(estimate: Estimate) -> str:
+    """A difference of `points`."""
+    return _with_interval(estimate, 1, sign="+")
+
+
 def signed(estimate: Estimate) -> str:
     """+0.034 with its interval."""
     return _with_interval(estimate, 3, sign="+")

@@ -1,5 +1,6 @@
 """The whole report: files, bytes, escaping, and what it must not need."""
 
+import os
 import re
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from detente.errors import RecordError
 from detente.report import write_report
+from detente.report.canvas import file_labels
 from detente.report.palette import LOOKS, MONO, OTHER, UNIGRAM
 
 WriteStudy = Callable[..., Path]
@@ -47,7 +49,7 @@ def outline_of(page: str) -> Outline:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    paths = [folder / "report.html", *folder.glob("tables/*"), *folder.glob("figures/*")]
+    paths = [folder / "report.html", folder / "results.json", *folder.glob("tables/*"), *folder.glob("figures/*")]
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
@@ -63,6 +65,7 @@ def test_files(write_study: WriteStudy) -> None:
         "early-loss",
         "text-seen",
         "cost",
+        "paper-contents",
     }
     assert {path.name for path in folder.glob("tables/*")} == {
         f"{key}.{end}" for key in tables for end in ("csv", "md", "tex")
@@ -70,6 +73,7 @@ def test_files(write_study: WriteStudy) -> None:
     figures = {
         "interference-en+sw",
         *(f"{kind}-en+sw-{label}" for kind in ("validation", "early-loss") for label in ("en", "sw")),
+        "paper-figure-2",
     }
     assert {path.name for path in folder.glob("figures/*")} == {
         f"{key}.{end}" for key in figures for end in ("pdf", "png", "svg")
@@ -77,15 +81,19 @@ def test_files(write_study: WriteStudy) -> None:
 
 
 def test_same_records_same_bytes(write_study: WriteStudy, tmp_path: Path) -> None:
-    options = {"treatments": ("none", "ffn"), "seeds": (1, 2)}
+    """Wherever the folder lies, in another process too, with other hashes of texts, from another working folder."""
+    options = {"treatments": ("none", "adapter"), "seeds": (1, 2), "absent": {"sw_none_seed1"}}
     first, second = write_study("a/study", **options), write_study("b/study", **options)
     write_report(first)
-    write_report(second)
     before = contents(first)
-    assert len(before) > 20
+    assert len(before) > 30
+    for name in before:
+        (second / name).parent.mkdir(exist_ok=True)
+        (second / name).write_bytes(b"of an older report")
+    code = "import sys, pathlib, detente.report\ndetente.report.write_report(pathlib.Path(sys.argv[1]))"
+    environment = {**os.environ, "PYTHONHASHSEED": "7"}
+    subprocess.run([sys.executable, "-c", code, "study"], check=True, cwd=second.parent, env=environment)
     assert contents(second) == before
-    write_report(first)
-    assert contents(first) == before
 
 
 def test_page_is_sound_and_self_contained(write_study: WriteStudy) -> None:
@@ -175,6 +183,21 @@ def test_empty_folder(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="there are no runs"):
         write_report(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_damaged_metrics_leave_the_older_report_whole(write_study: WriteStudy) -> None:
+    folder = write_study(seeds=(1,), treatments=("none",))
+    (folder / "tables").mkdir()
+    (folder / "tables" / "summary.md").write_text("older", encoding="utf-8")
+    (folder / "runs" / "run000-0123abcd" / "metrics.jsonl").write_text("[1]\n", encoding="utf-8")
+    with pytest.raises(RecordError, match=r"run000-0123abcd/metrics\.jsonl is damaged .* Delete it"):
+        write_report(folder)
+    assert (folder / "tables" / "summary.md").read_text(encoding="utf-8") == "older"
+
+
+def test_a_long_label_has_a_number_in_file_names() -> None:
+    languages = ("en", "x" * 25, "y" * 24)
+    assert file_labels(languages, languages) == ["en", "language-2", "y" * 24]
 
 
 def test_every_series_has_a_colour_in_light_and_dark() -> None:

@@ -11,6 +11,8 @@ from detente.errors import RecordError
 from detente.results import write_json
 
 DIAGNOSIS_VERSION = 1
+FOLDER = "diagnosis"
+"""Of a run or a study, where its diagnoses are written."""
 
 
 class Diagnosis:

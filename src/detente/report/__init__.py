@@ -6,8 +6,10 @@ Nothing here knows torch.
 
 from pathlib import Path
 
-from detente.report.interference_matrix import has_matrix, interference_matrix
+from detente.report.diagnoses import read_agreement, read_diagnoses
+from detente.report.interference_matrix import has_matrix, interference_matrix, mixtures_beside_matrix
 from detente.report.inventory import Study, read_study
+from detente.report.ladder import ladder_table
 from detente.report.matrix_table import KEY, matrix_table
 from detente.report.measures import BITS, EARLY_LOSS, INTERFERENCE, PERPLEXITY
 from detente.report.meta_table import second_order_table
@@ -23,6 +25,7 @@ TABLES = (
     *(m.key for m in (INTERFERENCE, BITS, PERPLEXITY, EARLY_LOSS)),
     "summary",
     KEY,
+    "ladder",
     "recovered",
     "second-order",
     "task-*",
@@ -32,8 +35,8 @@ TABLES = (
 OWN_FILES = (
     *(f"tables/{key}.{suffix}" for key in TABLES for suffix in ("csv", "md", "tex")),
     *(
-        f"figures/{kind}-*.{suffix}"
-        for kind in ("interference", "validation", "early-loss")
+        f"figures/{kind}.{suffix}"
+        for kind in ("interference-*", "validation-*", "early-loss-*", "gradient-series-*", "mask-*", "similarity", "agreement")
         for suffix in ("pdf", "png", "svg")
     ),
 )
@@ -44,21 +47,25 @@ def write_report(study_folder: Path) -> Path:
     """Write page, tables and figures of a study into its folder, and return the page's path.
 
     Raises:
-        RecordError: the folder has no runs, or its plan or a run's metrics are damaged.
+        RecordError: the folder has no runs, or its plan, a run's metrics or a diagnosis are damaged.
     """
     # Drawing libraries are slow to import, and a table in the terminal needs none.
+    from detente.report.diagnosis_section import draw_diagnoses, subject_of
     from detente.report.figures import draw_all
     from detente.report.formats import write_table
     from detente.report.page import render
 
     study = read_study(study_folder)
     tables = all_tables(study)
+    diagnoses = {mixture: read_diagnoses(study, mixture) for mixture in mixtures_beside_matrix(study)}
+    agreement = read_agreement(study_folder)
     _remove_older(study_folder)
     for table in tables:
         write_table(table, study_folder / "tables")
     drawings = draw_all(study, study_folder / "figures")
+    parts = draw_diagnoses(subject_of(diagnoses.values()), agreement, study_folder / "figures")
     path = study_folder / PAGE_FILE
-    write_atomic(path, render(study, tables, drawings).encode())
+    write_atomic(path, render(study, tables, drawings, diagnoses, parts).encode())
     return path
 
 
@@ -84,6 +91,7 @@ def all_tables(study: Study) -> list[Table]:
         summary(study),
         measure_table(study, INTERFERENCE, with_mono=False),
         *([matrix_table(interference_matrix(study))] if has_matrix(study) else []),
+        ladder_table(study),
         recovered_table(study),
         measure_table(study, BITS),
         measure_table(study, PERPLEXITY),

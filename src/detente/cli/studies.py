@@ -123,9 +123,14 @@ def check(study_file: StudyFile, overrides: Overrides = [], folder: Folder = Non
 
 
 @app.command()
-def report(folder: Annotated[Path, typer.Argument(help="A study's folder.", show_default=False)]) -> None:
+def report(
+    folder: Annotated[Path, typer.Argument(help="A study's folder.", show_default=False)],
+    published: Annotated[
+        bool, typer.Option("--published", help="The paper's published differences beside the study's own.")
+    ] = False,
+) -> None:
     """Tables, figures and one page from the records in a study's folder."""
-    _report(folder)
+    _report(folder, with_published=published)
 
 
 def _load(study_file: Path, overrides: list[str], folder: Path | None) -> "tuple[StudySettings, Path]":
@@ -149,14 +154,14 @@ def _do_study(
         raise typer.Exit(1)
 
 
-def _report(folder: Path) -> None:
+def _report(folder: Path, *, with_published: bool = False) -> None:
     from detente.lock import locked
     from detente.report import summary_table, write_report
     from detente.terminal import print_table
 
     # Two engines on one folder may end at the same time.
     with locked(folder, patience=60.0) if folder.is_dir() else nullcontext():
-        page = write_report(folder)
+        page = write_report(folder, with_published=with_published)
     table = summary_table(folder)
     header, *rows = table.as_rows()
     print_table(console, table.title, header, rows, [table.caption, *table.notes])

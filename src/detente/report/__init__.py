@@ -8,8 +8,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from detente.report.curves import CurveBook
-from detente.report.interference_matrix import InterferenceMatrix, has_matrix, interference_matrix
+from detente.report.diagnoses import read_agreement, read_diagnoses
+from detente.report.interference_matrix import (
+    InterferenceMatrix,
+    has_matrix,
+    interference_matrix,
+    mixtures_beside_matrix,
+)
 from detente.report.inventory import Study, read_study
+from detente.report.ladder import ladder_table
 from detente.report.matrix_table import KEY, matrix_table
 from detente.report.measures import BITS, EARLY_LOSS, INTERFERENCE, PERPLEXITY
 from detente.report.meta_table import second_order_table
@@ -26,6 +33,7 @@ TABLES = (
     *(m.key for m in (INTERFERENCE, BITS, PERPLEXITY, EARLY_LOSS)),
     "summary",
     KEY,
+    "ladder",
     "recovered",
     "second-order",
     "task-*",
@@ -36,8 +44,17 @@ TABLES = (
 OWN_FILES = (
     *(f"tables/{key}.{suffix}" for key in TABLES for suffix in ("csv", "md", "tex")),
     *(
-        f"figures/{kind}-*.{suffix}"
-        for kind in ("interference", "validation", "early-loss", "paper")
+        f"figures/{kind}.{suffix}"
+        for kind in (
+            "interference-*",
+            "validation-*",
+            "early-loss-*",
+            "paper-*",
+            "gradient-series-*",
+            "mask-*",
+            "similarity",
+            "agreement",
+        )
         for suffix in ("pdf", "png", "svg")
     ),
 )
@@ -51,9 +68,10 @@ def write_report(study_folder: Path, *, with_published: bool = False) -> Path:
         with_published: whether the paper's published numbers stand beside the study's own, as tables of differences.
 
     Raises:
-        RecordError: the folder has no runs, or its plan or a run's metrics are damaged.
+        RecordError: the folder has no runs, or its plan, a run's metrics or a diagnosis are damaged.
     """
     # Drawing libraries are slow to import, and a table in the terminal needs none.
+    from detente.report.diagnosis_section import draw_diagnoses, subject_of
     from detente.report.figures import draw_all
     from detente.report.formats import write_table
     from detente.report.page import render
@@ -65,6 +83,8 @@ def write_report(study_folder: Path, *, with_published: bool = False) -> Path:
     book = CurveBook(study)
     matrix = matrix_of(study)
     papers = paper_tables(study)
+    diagnoses = {mixture: read_diagnoses(study, mixture) for mixture in mixtures_beside_matrix(study)}
+    agreement = read_agreement(study_folder)
     # Whatever cannot be read has said so by now, and an older report is still whole.
     _remove_older(study_folder)
     drawings = draw_all(study, book, matrix, study_folder / "figures")
@@ -77,8 +97,9 @@ def write_report(study_folder: Path, *, with_published: bool = False) -> Path:
     for table in tables:
         write_table(table, study_folder / "tables")
     write_results(study, tables, matrix, study_folder)
+    parts = draw_diagnoses(subject_of(diagnoses.values()), agreement, study_folder / "figures")
     path = study_folder / PAGE_FILE
-    write_atomic(path, render(study, tables, drawings).encode())
+    write_atomic(path, render(study, tables, drawings, diagnoses, parts).encode())
     return path
 
 
@@ -124,6 +145,7 @@ def _own_tables(study: Study, matrix: InterferenceMatrix | None) -> list[Table]:
         summary(study),
         measure_table(study, INTERFERENCE, with_mono=False),
         *([matrix_table(matrix)] if matrix else []),
+        ladder_table(study),
         recovered_table(study),
         measure_table(study, BITS),
         measure_table(study, PERPLEXITY),

@@ -58,6 +58,8 @@ class Drawing:
     """What it shows, in words and numbers, for those who do not see it."""
     svg: str
     kind: str
+    languages: tuple[str, ...] = ()
+    """What it is drawn for: the page's filter goes by them; empty, it always shows."""
 
 
 @contextmanager

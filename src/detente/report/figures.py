@@ -9,7 +9,7 @@ from detente.report import numbers
 from detente.report.canvas import WIDTH, Drawing, drawing_style, file_labels, new_figure, save
 from detente.report.comparisons import Comparison, interference
 from detente.report.curves import CurveBook
-from detente.report.interference_matrix import InterferenceMatrix
+from detente.report.interference_matrix import InterferenceMatrix, mixtures_beside_matrix
 from detente.report.inventory import Study, System, mono
 from detente.report.matrix_figure import draw_matrix, interference_picture
 from detente.report.measures import bits_of_nats
@@ -29,7 +29,7 @@ LEGEND_CHARACTERS = {3: 42, 2: 52}
 def draw_all(study: Study, book: CurveBook, matrix: InterferenceMatrix | None, folder: Path) -> list[Drawing]:
     """Draw every figure that there are numbers for, and write the files."""
     heat_map = draw_matrix(interference_picture(matrix), folder) if matrix else None
-    mixtures = [mixture for mixture in study.mixtures if not (matrix and _is_in_matrix(study, mixture))]
+    mixtures = mixtures_beside_matrix(study)
     with drawing_style():
         bars = [draw_interference(study, mixture, folder) for mixture in mixtures]
         panels = [(mixture, label) for mixture in mixtures for label in mixture]
@@ -38,12 +38,6 @@ def draw_all(study: Study, book: CurveBook, matrix: InterferenceMatrix | None, f
             draw_curves(study, book, kind, panel, folder) for panel in panels for kind in ("validation", "early-loss")
         ]
     return [drawing for drawing in (heat_map, *bars, *curves) if drawing]
-
-
-def _is_in_matrix(study: Study, mixture: tuple[str, ...]) -> bool:
-    """Whether a mixture is a pair that nothing is known of but its cells: dozens of figures more would say no more."""
-    systems = [system for system in study.systems if system.mixture == mixture]
-    return len(mixture) == 2 and all(system.is_untreated for system in systems)
 
 
 def draw_interference(study: Study, mixture: tuple[str, ...], folder: Path) -> Drawing | None:
@@ -65,7 +59,7 @@ def draw_interference(study: Study, mixture: tuple[str, ...], folder: Path) -> D
     key = f"interference-{_file_name(study, mixture)}"
     title = f"Interference in {'+'.join(mixture)}"
     values = "; ".join(f"{label} {system_label(system)} {_words(comparison)}" for label, system, comparison in bars)
-    drawing = Drawing(key, title, f"Bits per character minus mono: {values}.", "", "interference")
+    drawing = Drawing(key, title, f"Bits per character minus mono: {values}.", "", "interference", mixture)
     return save(figure, folder, drawing)
 
 
@@ -87,7 +81,7 @@ def draw_curves(
         f"{name} {curve.mean[-1]:.3f} at step {curve.steps[-1]}" for name, (_, curve) in zip(names, lines, strict=True)
     )
     key = f"{kind}-{_file_name(study, mixture)}-{_file_name(study, (language,))}"
-    return save(figure, folder, Drawing(key, title, f"Last values: {ends}.", "", kind))
+    return save(figure, folder, Drawing(key, title, f"Last values: {ends}.", "", kind, (language,)))
 
 
 def _look(study: Study, system: System) -> Look:

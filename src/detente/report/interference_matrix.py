@@ -127,6 +127,14 @@ def has_matrix(study: Study) -> bool:
     )
 
 
+def mixtures_beside_matrix(study: Study) -> tuple[tuple[str, ...], ...]:
+    """Mixtures that a matrix does not say all of: dozens of pairs are cells, and figures of each would say no more."""
+    if not has_matrix(study):
+        return study.mixtures
+    treated = {system.mixture for system in study.systems if not system.is_untreated}
+    return tuple(mixture for mixture in study.mixtures if len(mixture) > 2 or mixture in treated)
+
+
 def has_number(cell: Comparison | None) -> bool:
     """Whether anything follows from a cell: it is there, and its runs have left the unigram plateau."""
     return cell is not None and cell.has_learned

@@ -66,6 +66,11 @@ def cosine(estimate: Estimate) -> str:
     return _with_interval(estimate, 2, sign="+")
 
 
+def score_difference(estimate: Estimate) -> str:
+    """+2.1 points with its interval."""
+    return _with_interval(estimate, 1, sign="+")
+
+
 def times(value: float) -> str:
     """3.1 of something."""
     return f"{value:,.{1 if value < 10 else 0}f} {TIMES}"

@@ -72,7 +72,7 @@ def test_snippet_of_yaml_loads(text: str) -> None:
 
 def test_python_is_shown_where_it_is_run() -> None:
     """Each of these pages has a test that runs it."""
-    pages = {"docs/python-api.md", "docs/hugging-face.md", "docs/tasks.md", "docs/diagnosis.md"}
+    pages = {"docs/python-api.md", "docs/hugging-face.md", "docs/tasks.md", "docs/diagnosis.md", "docs/report.md"}
     assert {snippet.id.split(":")[0] for snippet in snippets("python")} == pages
 
 

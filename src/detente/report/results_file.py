@@ -158,7 +158,12 @@ def _matrix(matrix: InterferenceMatrix) -> MatrixEntry:
 def _findings(study: Study) -> Iterator[FindingEntry]:
     for each in (one for mixture in study.mixtures for one in findings(study, mixture)):
         yield FindingEntry(
-            mixture=each.mixture, language=each.language, word=each.word, text=each.text, treatments=each.treatments
+            mixture=each.mixture,
+            language=each.language,
+            word=each.word,
+            text=each.text,
+            treatments=each.treatments,
+            transfer=each.transfer,
         )
 
 

@@ -95,6 +95,8 @@ class FindingEntry(Part):
     text: str
     treatments: str
     """What the treatments do about it; empty without any."""
+    transfer: str
+    """What the treatments do to zero-shot transfer to the language; empty without tasks."""
 
 
 class SecondOrderEntry(Part):

@@ -56,7 +56,7 @@ def test_it_holds_the_verdict_the_runs_and_every_table(make_study: MakeStudy) ->
         treatments=("none", "ffn"), absent={"en+sw_ffn_seed1", "sw_none_seed2"}, failed={"en+sw_none_seed3"}
     )
     found = results(study)
-    assert [each.text for each in found.findings] == [each.text for each in findings(study)]
+    assert [each.text for each in found.findings] == [each.text for each in findings(study, JOINT)]
     assert found.cautions == cautions(study)
     assert {(each.name, each.status) for each in found.missing_runs} == {
         ("en+sw_ffn_seed1", "missing"), ("sw_none_seed2", "missing"), ("en+sw_none_seed3", "failed"),
@@ -116,3 +116,21 @@ def test_the_matrix_is_in_it_and_a_pair_without_a_run_is_missing(make_study: Mak
     texts = [[cell.text for cell in row.cells][:3] for row in table.rows[:3]]
     # sw with te is no pair of the study's.
     assert [texts[0][0], texts[0][2], texts[1][2], texts[2]] == ["", "missing", "", ["missing", "", ""]]
+
+
+def test_the_snippet_of_the_page_on_the_report_runs(
+    make_study: MakeStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = make_study(treatments=("none", "ffn"))
+    (tmp_path / "studies" / "first").mkdir(parents=True)
+    write_results(study, all_tables(study), matrix_of(study), tmp_path / "studies" / "first")
+    page = (Path(__file__).parents[3] / "docs" / "report.md").read_text(encoding="utf-8")
+    snippet = page.split("```python\n")[1].split("```")[0]
+    monkeypatch.chdir(tmp_path)
+    exec(compile(snippet, "report.md", "exec"), {})
+    assert [line.split()[:2] for line in capsys.readouterr().out.splitlines()] == [
+        ["en", "none"],
+        ["sw", "none"],
+        ["en", "ffn"],
+        ["sw", "ffn"],
+    ]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from detente.corpus.constructed import DEMO_LANGUAGES
 from detente.results import read_records
 from detente.study import demo
 from detente.treatment import TREATMENTS
@@ -31,11 +32,13 @@ def test_study_prints_the_table_and_writes_the_page(detente: Run, study_file, tm
 
 @pytest.mark.slow
 def test_the_demo_shows_all_seven_systems(detente: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With fewer steps than people see; `make demo` runs the same command."""
+    """With fewer steps and less text than people see; `make demo` runs the same command."""
+    languages = {label: text.model_copy(update={"sentences": 2000}) for label, text in DEMO_LANGUAGES.items()}
+    monkeypatch.setattr(demo, "DEMO_LANGUAGES", languages)
     study = demo.demo_study(1)
     short = study.model_copy(update={"training": study.training.model_copy(update={"steps": 10, "warmup_steps": 2})})
     monkeypatch.setattr(demo, "demo_study", lambda seeds: short if seeds == 1 else None)
-    code, output, _ = detente("demo", "--folder", tmp_path / "demo", "--seeds", "1", "--workers", "2")
+    code, output, _ = detente("demo", "--folder", tmp_path / "demo", "--seeds", "1", "--workers", "1")
     assert code == 0
     table = output[output.index("Summary") :]
     for system in ("mono", "untreated", *(f"+ {name}" for name in TREATMENTS if name != "none"), "unigram", "bigram"):
@@ -52,6 +55,7 @@ def test_dry_run_lists_runs_with_their_cost_and_writes_nothing(detente: Run, stu
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_one_run_by_name_or_by_mixture_and_treatment(detente: Run, study_file, tmp_path: Path) -> None:
     for wanted in ("te_none_seed1", "joint/none", "en/none"):
         assert detente("pretrain", study_file(), "--run", wanted, "--folder", tmp_path / "out")[0] == 0
@@ -82,6 +86,7 @@ def test_verify_finds_a_flipped_bit(detente: Run, study_file, tmp_path: Path) ->
     assert (code, "train.bin" in errors) == (2, True), errors
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_a_failed_run_gives_exit_code_1(detente: Run, study_file, tmp_path: Path, monkeypatch) -> None:
     from detente.errors import TrainingError
 

@@ -81,10 +81,11 @@ def finished(trained: Path, study_yaml: Path, tmp_path_factory: pytest.TempPathF
 
 
 def command(*arguments: str | Path) -> tuple[int, str, str]:
-    """As the fixture `detente`, for a whole module."""
+    """As the fixture `detente`, for a whole module, and without the figures of reports."""
     output, errors = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(output), redirect_stderr(errors):
         patch.setattr(sys, "argv", ["detente", *map(str, arguments)])
+        patch.setattr("detente.report.figures.draw_all", lambda *_: [])
         with pytest.raises(SystemExit) as leaving:
             cli.main()
     return int(leaving.value.code or 0), output.getvalue(), errors.getvalue()

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from detente.batches import WHOLE, HeldOutBatches, Share, SpecialTokens, Tokens, TrainBatches
-from detente.errors import ConfigError
+from detente.errors import ConfigError, DataError
 from detente.results import hash_of
 from detente.settings import RunSettings
 from detente.store import Store
-from detente.vocabulary import Vocabulary
+from detente.vocabulary import Vocabulary, read_vocabulary_manifest
+from detente.vocabulary.load import SPECIAL_TOKENS_FILE
 
 SAVING = ("checkpoint_every", "keep_checkpoints")
 """Training settings that decide how often is saved, and no number."""
@@ -30,8 +31,17 @@ class RunData:
 
     @classmethod
     def open(cls, folder: Path, labels: tuple[str, ...]) -> "RunData":
-        """Open `STUDY/data/NAME`."""
+        """Open `STUDY/data/NAME`.
+
+        Raises:
+            DataError: something is missing, or is not as it was written.
+        """
         vocabulary = Vocabulary.load(folder)
+        # Beside the tokenizer stands which of its tokens are special; the store is bound to the tokenizer alone.
+        if vocabulary.special != read_vocabulary_manifest(folder).special:
+            raise DataError(
+                f"{folder / SPECIAL_TOKENS_FILE} is not as it was written. Delete {folder} and run `detente prepare` again."
+            )
         return cls(vocabulary, Store.open(folder / "store", labels, vocabulary=vocabulary.checksum))
 
     @property

@@ -262,7 +262,7 @@ def _metrics_in(line: str, path: Path, number: int) -> dict[str, Any]:
         return unsealed_line(line)
     except (ValueError, RecursionError) as error:
         raise RecordError(
-            f"{path}, line {number} is damaged ({error}). Delete the run's folder and run the study again."
+            f"{path} is damaged: line {number} ({error}). Delete the run's folder and run the study again."
         ) from None
 
 

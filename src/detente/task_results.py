@@ -61,8 +61,8 @@ class TaskRecord(Part):
     """One model fine-tuned on one language's labelled examples, and its scores on all."""
 
     version: int = TASK_RECORD_VERSION
-    task: str
-    """Name in the study."""
+    task: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]*$")
+    """Name in the study, and of the report's files."""
     kind: str
     """ner, pos, qa or nli."""
     source: str

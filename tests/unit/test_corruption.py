@@ -292,7 +292,7 @@ def test_a_line_that_is_not_what_was_written(text: str, tmp_path: Path) -> None:
     if text.startswith(('{"step": 1}', "{}")):
         assert list(read_metrics(tmp_path)) == [json.loads(text)]
         return
-    with pytest.raises(RecordError, match="line 1 is damaged"):
+    with pytest.raises(RecordError, match="is damaged: line 1"):
         list(read_metrics(tmp_path))
 
 
@@ -316,7 +316,7 @@ def test_damaged_metrics_are_named_or_end_early(run: Path, harm: Damage) -> None
         try:
             found = list(read_metrics(run))
         except RecordError as error:
-            assert f"{METRICS_FILE}, line" in str(error)
+            assert f"{METRICS_FILE} is damaged: line" in str(error)
             return
     # A line that was cut at the end is no line yet.
     assert found == good[: len(found)]

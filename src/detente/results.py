@@ -16,6 +16,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from detente.errors import RecordError
+from detente.seal import sealed, unsealed, unsealed_line
 
 RECORD_VERSION = 1
 RECORD_FILE = "record.json"
@@ -33,7 +34,7 @@ METRICS: dict[str, tuple[str, Literal["lower", "higher"]]] = {
 class Part(BaseModel):
     """Base of the record's parts: immutable, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class Score(Part):
@@ -205,7 +206,7 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 def write_record(folder: Path, record: RunRecord) -> None:
     """Put `record` into a run folder."""
-    write_json(folder / RECORD_FILE, record.model_dump(mode="json"))
+    write_json(folder / RECORD_FILE, sealed(record.model_dump(mode="json")))
 
 
 def read_record(folder: Path) -> RunRecord:
@@ -221,12 +222,12 @@ def read_record(folder: Path) -> RunRecord:
             raise RecordError(
                 f"{path} has record version {values.get('version')}, this detente reads {RECORD_VERSION}."
             )
-        return RunRecord.model_validate(values)
+        return RunRecord.model_validate(unsealed(values))
     except FileNotFoundError:
         raise RecordError(
             f"there is no {RECORD_FILE} in {folder}: the run has not ended yet, or this is no run."
         ) from None
-    except (ValueError, AttributeError, ValidationError) as error:
+    except (ValueError, AttributeError, RecursionError, ValidationError) as error:
         problem = " ".join(str(error).split())[:200]
         raise RecordError(f"{path} is damaged ({problem}). Delete it and run the study again.") from None
 
@@ -242,14 +243,27 @@ def read_metrics(run_folder: Path) -> Iterator[dict[str, Any]]:
     A training line: {"kind": "train", "step", "loss": {label: nats}, "gradient_norm", "learning_rate", "tokens"}; of a meta step, now
     and then, also the measurements of `MetaTerms`.
     A validation line: {"kind": "validation", "step", "loss": {label: nats}, "bits_per_character": {label: bits}}.
+
+    Raises:
+        RecordError: a line is damaged.
     """
     path = run_folder / METRICS_FILE
     if not path.exists():
         return
-    with path.open(encoding="utf-8") as file:
-        for line in file:
+    # Only `\n` ends a line, and a byte that is no UTF-8 is the line's own fault.
+    with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
+        for number, line in enumerate(file, 1):
             if line.endswith("\n"):
-                yield json.loads(line)
+                yield _metrics_in(line, path, number)
+
+
+def _metrics_in(line: str, path: Path, number: int) -> dict[str, Any]:
+    try:
+        return unsealed_line(line)
+    except (ValueError, RecursionError) as error:
+        raise RecordError(
+            f"{path} is damaged: line {number} ({error}). Delete the run's folder and run the study again."
+        ) from None
 
 
 def last_step(run_folder: Path) -> int:

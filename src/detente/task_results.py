@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError
 
 from detente.errors import RecordError
 from detente.results import Part, now, write_json
+from detente.seal import sealed, unsealed
 from detente.settings.tasks import TaskName
 
 TASK_RECORD_VERSION = 1
@@ -63,8 +64,8 @@ class TaskRecord(Part):
     """One model fine-tuned on one language's labelled examples, and its scores on all."""
 
     version: int = TASK_RECORD_VERSION
-    task: str
-    """Name in the study."""
+    task: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]*$")
+    """Name in the study, and of the report's files."""
     kind: TaskName
     source: str
     seed: int
@@ -116,7 +117,7 @@ def read_task_failure(folder: Path) -> TaskFailure | None:
 
 def write_task_record(folder: Path, record: TaskRecord) -> None:
     """Put `record` into its folder."""
-    write_json(folder / TASK_RECORD_FILE, record.model_dump(mode="json"))
+    write_json(folder / TASK_RECORD_FILE, sealed(record.model_dump(mode="json")))
 
 
 def read_task_record(path: Path) -> TaskRecord:
@@ -129,10 +130,10 @@ def read_task_record(path: Path) -> TaskRecord:
         values = json.loads(path.read_text(encoding="utf-8"))
         if values.get("version") != TASK_RECORD_VERSION:
             raise RecordError(f"{path} has version {values.get('version')}, this detente reads {TASK_RECORD_VERSION}.")
-        return TaskRecord.model_validate(values)
+        return TaskRecord.model_validate(unsealed(values))
     except FileNotFoundError:
         raise RecordError(f"there is no {path}: the fine-tuning has not ended yet.") from None
-    except (ValueError, AttributeError, ValidationError) as error:
+    except (ValueError, AttributeError, RecursionError, ValidationError) as error:
         problem = " ".join(str(error).split())[:200]
         raise RecordError(f"{path} is damaged ({problem}). Delete it and fine-tune again.") from None
 

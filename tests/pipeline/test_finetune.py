@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import shutil
 import sys
 from collections.abc import Callable
@@ -17,7 +16,7 @@ import yaml
 from detente import cli, watched_study
 from detente.export import export_run
 from detente.machine import num_cores
-from detente.results import read_records
+from detente.results import read_record, read_records, write_record
 from detente.settings import study_from_mapping
 from detente.study import run_study
 from detente.study.task_jobs import with_constructed
@@ -351,8 +350,7 @@ class TestMistakes:
 
     def test_a_run_that_is_not_finished(self, detente: Run, trained: Path, tmp_path: Path) -> None:
         run = Path(shutil.copytree(run_of(trained, "qaa_none_seed1"), tmp_path / "runs" / "run"))
-        record = json.loads((run / "record.json").read_text(encoding="utf-8"))
-        (run / "record.json").write_text(json.dumps(record | {"status": "interrupted"}), encoding="utf-8")
+        write_record(run, read_record(run).model_copy(update={"status": "interrupted"}))
         line = self.refused(detente, "finetune", run, "--task", "ner")
         assert "has not finished (interrupted). Run its study again first." in line
 

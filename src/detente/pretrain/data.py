@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from detente.batches import WHOLE, HeldOutBatches, Share, SpecialTokens, Tokens, TrainBatches
-from detente.errors import ConfigError
+from detente.errors import ConfigError, DataError
 from detente.results import hash_of
 from detente.settings import RunSettings
 from detente.settings.deciding import deciding
 from detente.store import Store
-from detente.vocabulary import Vocabulary
+from detente.vocabulary import Vocabulary, read_vocabulary_manifest
+from detente.vocabulary.load import SPECIAL_TOKENS_FILE
 
 FORMAT = 3
 """Raised when the same settings would give other numbers than an older detente gave."""
@@ -25,8 +26,17 @@ class RunData:
 
     @classmethod
     def open(cls, folder: Path, labels: tuple[str, ...]) -> "RunData":
-        """Open `STUDY/data/NAME`."""
+        """Open `STUDY/data/NAME`.
+
+        Raises:
+            DataError: something is missing, or is not as it was written.
+        """
         vocabulary = Vocabulary.load(folder)
+        # Beside the tokenizer stands which of its tokens are special; the store is bound to the tokenizer alone.
+        if vocabulary.special != read_vocabulary_manifest(folder).special:
+            raise DataError(
+                f"{folder / SPECIAL_TOKENS_FILE} is not as it was written. Delete {folder} and run `detente prepare` again."
+            )
         return cls(vocabulary, Store.open(folder / "store", labels, vocabulary=vocabulary.checksum))
 
     @property

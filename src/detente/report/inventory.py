@@ -11,6 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
 
+from pydantic import BaseModel
+
 from detente.errors import RecordError
 from detente.report.study_languages import StudyLanguage, read_languages
 from detente.results import RECORD_FILE, LanguageResult, RunRecord, read_record
@@ -226,17 +228,29 @@ def _read_plan(folder: Path) -> list[dict[str, Any]] | None:
         return None
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))["runs"]
-        return [_with_system(**entry) for entry in entries]
-    except (ValueError, KeyError, TypeError) as error:
+        return [_with_system(entry) for entry in entries]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        problem = " ".join(repr(error).split())[:200]
         raise RecordError(
-            f"{path} is damaged ({error!r}). Delete it, or run the study again to write it anew."
+            f"{path} is damaged ({problem}). Delete it, or run the study again to write it anew."
         ) from None
 
 
-def _with_system(
-    *, name: str, mixture: list[str], treatment: str, seed: int, folder: str, variant: str = "", **_unknown: Any
-) -> dict[str, Any]:
-    return {"name": name, "system": System(tuple(mixture), treatment, variant), "seed": seed, "folder": folder}
+class _Entry(BaseModel):
+    """A run of the plan; what else stands there is passed over."""
+
+    name: str
+    mixture: tuple[str, ...]
+    treatment: str
+    variant: str = ""
+    seed: int
+    folder: str
+
+
+def _with_system(values: Any) -> dict[str, Any]:
+    entry = _Entry.model_validate(values)
+    system = System(entry.mixture, entry.treatment, entry.variant)
+    return {"name": entry.name, "system": system, "seed": entry.seed, "folder": entry.folder}
 
 
 def _as_planned(found: dict[str, Run | Gap], plan: list[dict[str, Any]]) -> list[Run | Gap]:

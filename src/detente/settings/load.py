@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from detente.errors import ConfigError, DataError, did_you_mean
@@ -19,6 +18,7 @@ from detente.settings.presets import PRESETS
 from detente.settings.schema import LanguageSettings, MetaSettings, StudySettings, TreatmentName
 from detente.settings.task_checks import resolve_task, task_problems
 from detente.settings.tasks import with_task_defaults
+from detente.settings.yaml_values import read_yaml
 
 LABELLED = ("languages", "variants", "tasks", "data")
 """Groups whose next key is a label of the user's."""
@@ -97,9 +97,9 @@ def read(path: Path) -> str:
 def parse_yaml(text: str, where: str) -> dict[str, Any]:
     """Settings by name."""
     try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{where} is not valid YAML: {' '.join(str(error).split())}") from None
+        values = read_yaml(text)
+    except ValueError as error:
+        raise ConfigError(f"{where} is not valid YAML: {error}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{where} must hold settings as `name: value` lines, found {type(values).__name__}.")
     return values
@@ -122,8 +122,8 @@ def nested(overrides: Iterable[str]) -> dict[str, Any]:
 
 def _parse_value(override: str, value: str) -> Any:
     try:
-        return yaml.safe_load(value)
-    except yaml.YAMLError:
+        return read_yaml(value)
+    except ValueError:
         raise ConfigError(f"--set {override}: the value is not valid YAML.") from None
 
 

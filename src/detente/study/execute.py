@@ -20,6 +20,7 @@ from detente.pretrain.run import pretrain
 from detente.results import RunRecord, last_step, now, read_record, write_atomic, write_json
 from detente.settings import StudySettings
 from detente.settings.deciding import SAVING
+from detente.settings.load import parse_yaml, read
 from detente.study.cost import passes
 from detente.study.engine import Engine, collected, do_jobs, explained
 from detente.study.plan import PlannedRun, mixtures, plan_runs
@@ -168,10 +169,11 @@ def refuse_other_settings(study: StudySettings, folder: Path) -> None:
     path = folder / "study.yaml"
     if not path.exists() or not any(folder.glob("runs/*")):
         return
-    before = yaml.safe_load(path.read_text(encoding="utf-8"))
+    before = parse_yaml(read(path), str(path))
     now = study.model_dump(mode="json", exclude={"training": set(SAVING)})
-    for name in SAVING:
-        before.get("training", {}).pop(name, None)
+    training = before.get("training")
+    if isinstance(training, dict):
+        before["training"] = {name: value for name, value in training.items() if name not in SAVING}
     differing = [name for name in FIXED if before.get(name) != now[name]]
     if differing:
         raise ConfigError(

@@ -11,8 +11,8 @@ from detente.settings import RunSettings
 from detente.store import Store
 from detente.vocabulary import Vocabulary
 
-SAVING = ("checkpoint_every", "keep_checkpoints")
-"""Training settings that decide how often is saved, and no number."""
+SAVING = ("checkpoint_every", "keep_checkpoints", "keep_every", "skip_nonfinite")
+"""Training settings that decide how often is saved and when to give up, and no number."""
 
 WATCHING = ("measure_every", "skip_limit")
 """Settings of the meta step that decide what is measured and when to give up, and no number."""

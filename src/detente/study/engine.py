@@ -29,7 +29,7 @@ ERROR_FILE = "error.txt"
 def explained(error: Exception, folder: Path) -> str:
     """What ended a job, in a line; its traceback is kept in the job's folder unless the user can mend it."""
     if not isinstance(error, DetenteError):
-        with suppress(OSError):
+        with suppress(OSError, DetenteError):
             write_atomic(folder / ERROR_FILE, "".join(traceback.format_exception(error)).encode())
     return describe(error)
 

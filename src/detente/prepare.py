@@ -4,16 +4,14 @@ Each stage is skipped where its result is there and was made from the same input
 change of text, settings or vocabulary only what hangs on it is made again.
 """
 
-import errno
 import hashlib
 import json
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 
 from detente.corpus import SPLITS, build_corpus
 from detente.corpus.manifest import read_manifest
+from detente.disk import told_when_full
 from detente.errors import DataError
 from detente.lock import locked
 from detente.settings import StudySettings, VocabularySettings
@@ -29,6 +27,7 @@ from detente.vocabulary import (
 
 Counter = Callable[[str, str, int | None], Callable[[int], None]]
 """Given what is counted, its unit and about how much there is (None: not known), gives what is told how much more is done."""
+ELSEWHERE = "Make room, or put the study elsewhere (`folder`), and run the same command again."
 
 
 def prepare(
@@ -50,7 +49,7 @@ def prepare(
     """
     data, counter = folder / "data", progress or (lambda *_: lambda _: None)
     groups = _languages_of_vocabularies(study, mixtures)
-    with _told_when_full(data), locked(data):
+    with told_when_full("the study's data", data, then=ELSEWHERE), locked(data):
         wanted = {label for learnt_from, _ in groups.values() for label in learnt_from}
         corpora = {label: data / "corpus" / label for label in study.languages if label in wanted}
         for label, corpus in corpora.items():
@@ -156,18 +155,3 @@ def _opened_late(counter: Counter, description: str, unit: str, total: int | Non
         opened[0](more)
 
     return advance
-
-
-@contextmanager
-def _told_when_full(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-        free = shutil.disk_usage(existing).free / 1e6
-        raise DataError(
-            f"the disk of {folder} is full ({free:.1f} MB are free). Make room, or put the study elsewhere (`folder`), and "
-            "run the same command again."
-        ) from None

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from detente.disk import flush, told_when_full
 from detente.errors import RecordError
 from detente.seal import sealed, unsealed, unsealed_line
 
@@ -147,6 +148,8 @@ class RunRecord(Part):
     """Of a `meta-adapter` run."""
     vocabulary: str
     """Checksum of the vocabulary."""
+    left_out: int = 0
+    """Updates that were left out because a loss or gradient was not finite (`training.skip_nonfinite`)."""
     tokens: int = 0
     """Training tokens processed, meta batches not counted."""
     train_seconds: float = 0.0
@@ -190,15 +193,21 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """As `write_json`, for bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """As `write_json`, for bytes.
+
+    Raises:
+        DataError: the disk is full; the old file is as it was.
+    """
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
+        with told_when_full(path.name, path.parent, needed=len(content)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with beside.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(path)
+            flush(path.parent)
     finally:
         # On a full disk, half a file would keep the space.
         beside.unlink(missing_ok=True)
@@ -241,7 +250,8 @@ def read_metrics(run_folder: Path) -> Iterator[dict[str, Any]]:
     """The lines of `metrics.jsonl`, in order. A last line cut short by a crash is left out.
 
     A training line: {"kind": "train", "step", "loss": {label: nats}, "gradient_norm", "learning_rate", "tokens"}; of a meta step, now
-    and then, also the measurements of `MetaTerms`.
+    and then, also the measurements of `MetaTerms`. `spike` names languages whose loss lies far above that of their last steps;
+    `left_out` counts updates that were left out because something was not finite, and what was not is missing then.
     A validation line: {"kind": "validation", "step", "loss": {label: nats}, "bits_per_character": {label: bits}}.
 
     Raises:

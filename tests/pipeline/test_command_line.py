@@ -128,6 +128,10 @@ BAD_STUDIES = [
     ({"treatments": ["none", "none"]}, "`treatments`: ['none', 'none'] names one twice"),
     ({"mixtures": []}, "`mixtures`"),
     ({"training": {"steps": 5, "warmup_steps": 5}}, "the rate would never leave its warm-up, found 5 of 5 steps"),
+    (
+        {"training": {"checkpoint_every": 5, "keep_every": 12}},
+        "`keep_every` 12 is not a multiple of `checkpoint_every` 5",
+    ),
     ({"training": {"betas": [1.5, 0.9]}}, "`training.betas.0`: it should be less than 1, found 1.5"),
     ({"vocabulary": {"size": 400, "path": "x"}}, "`vocabulary.size` has no effect with `vocabulary.path`"),
     (

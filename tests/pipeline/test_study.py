@@ -243,6 +243,35 @@ def test_a_loss_that_explodes_names_step_and_language(study: StudySettings, tmp_
     assert "step 0: the loss of te is not finite (nan). The last checkpoint is intact." in (outcomes[0].error or "")
 
 
+def test_an_update_that_may_be_left_out_is_counted_when_the_run_goes_on(
+    study_values, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = study_from_mapping(study_values(training={**study_values()["training"], "skip_nonfinite": 1}))
+    original = PlainStep.__call__
+    broken = {"left out": 3, "dead": 12}
+
+    def explode(*arguments: object, **more: object) -> torch.Tensor:
+        return masked_lm_loss(*arguments, **more) * float("nan")
+
+    def step(self: PlainStep, number: int):
+        if number == broken["dead"]:
+            raise MemoryError("no memory")
+        with monkeypatch.context() as patched:
+            if number == broken["left out"]:
+                patched.setattr("detente.pretrain.plain.masked_lm_loss", explode)
+            return original(self, number)
+
+    monkeypatch.setattr(PlainStep, "__call__", step)
+    with pytest.warns(UserWarning, match="step 3: the loss of te is not finite"):
+        run_study(study, tmp_path, only="te_none_seed1")
+    broken["dead"] = -1
+    (outcome,) = run_study(study, tmp_path, only="te_none_seed1")
+    assert outcome.record is not None
+    assert (outcome.record.sittings, outcome.record.left_out, outcome.record.steps) == (2, 1, 16)
+    lines = list(read_metrics(run_folder(tmp_path, "te_none_seed1")))
+    assert [line["step"] for line in lines if "left_out" in line] == [4]
+
+
 def test_splits_share_no_record(finished: Path) -> None:
     corpus = finished / "data" / "corpus" / "te"
     splits = [set((corpus / f"{name}.txt").read_text(encoding="utf-8").splitlines()) for name in SPLITS]

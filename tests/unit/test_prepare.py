@@ -231,7 +231,9 @@ def test_a_full_disk_is_told(texts: Path, monkeypatch: pytest.MonkeyPatch) -> No
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(DataError, match=r"the disk of .*data is full \(\d+\.\d MB are free\)"):
+    with pytest.raises(
+        DataError, match=r"^the disk is full: .* needs \d.* could not be written to .*data.*, where .* are free\."
+    ):
         prepare(make_study(texts, vocabulary={"size": 310}), texts / "study", mixtures=MIXTURES)
 
 

@@ -16,7 +16,7 @@ from typing import IO
 from detente.corpus.clean import MAX_RECORD_CHARACTERS, Head, clean_record, cut_long
 from detente.corpus.count import ScriptCounter, add_counts, count_lines
 from detente.corpus.doubts import find_doubts
-from detente.corpus.files import TextFile
+from detente.corpus.files import COMPRESSIONS, TextFile
 from detente.corpus.manifest import (
     SPLITS,
     CorpusManifest,
@@ -27,6 +27,7 @@ from detente.corpus.manifest import (
 )
 from detente.corpus.read import read_text, sources
 from detente.corpus.split import Fates, decide_fates, hash_record
+from detente.disk import told_when_full
 from detente.errors import DataError
 from detente.languages import find_language
 from detente.manifests import MANIFEST_FILE
@@ -66,7 +67,7 @@ def build_corpus(
     finished = _finished(folder, source)
     if finished is not None:
         return finished
-    with _scratch(folder) as scratch:
+    with _scratch(folder, needed=_room(language)) as scratch:
         tally = _clean_and_hash(read_text(language), scratch, progress)
         _require_text(label, tally)
         fate = decide_fates(scratch / "hashes", scratch, splits, subsample=language.subsample)
@@ -118,15 +119,23 @@ def _size(path: Path) -> int | None:
 
 
 @contextmanager
-def _scratch(folder: Path) -> Iterator[Path]:
+def _scratch(folder: Path, *, needed: int | None) -> Iterator[Path]:
     """A folder inside `folder` for unfinished files, so that publishing them is a rename; gone afterwards."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(folder)
-        with tempfile.TemporaryDirectory(prefix=_PARTIAL, dir=folder) as name:
-            yield Path(name)
+        with told_when_full("the corpus", folder, needed=needed):
+            folder.mkdir(parents=True, exist_ok=True)
+            _remove_abandoned(folder)
+            with tempfile.TemporaryDirectory(prefix=_PARTIAL, dir=folder) as name:
+                yield Path(name)
     except OSError as error:
         raise DataError(f"the corpus could not be written to {folder}: {error.strerror or error}.") from error
+
+
+def _room(language: LanguageSettings) -> int | None:
+    """Bytes that the disk must hold at once; unknown where text is compressed, drawn or fetched."""
+    files = [source.path for source in sources(language) if isinstance(source, TextFile)]
+    is_plain = files and all(path.suffix not in COMPRESSIONS for path in files)
+    return 2 * sum(path.stat().st_size for path in files) if is_plain else None
 
 
 def _remove_abandoned(folder: Path) -> None:

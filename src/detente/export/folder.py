@@ -11,6 +11,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
+from detente.disk import flush, free, size
 from detente.errors import DataError
 from detente.settings.yaml_values import read_yaml
 
@@ -51,8 +52,11 @@ def refuse_other_folder(goal: Path) -> None:
 
 
 @contextmanager
-def replaced(goal: Path) -> Iterator[Path]:
+def replaced(goal: Path, *, needed: int) -> Iterator[Path]:
     """A new folder to write to, which becomes `goal` at the end. On an error it goes, and `goal` stays as it was.
+
+    Args:
+        needed: bytes, about.
 
     Raises:
         DataError: the disk is full, or the place cannot be written to.
@@ -67,7 +71,10 @@ def replaced(goal: Path) -> Iterator[Path]:
         _exchange(beside, goal)
     except (OSError, SafetensorError) as error:
         why = error.strerror if isinstance(error, OSError) else error
-        raise DataError(f"the model could not be written to {goal} ({why}). What was there is unchanged.") from None
+        raise DataError(
+            f"the model could not be written to {goal} ({why}); it needs {size(needed)}, {size(free(goal.parent))} are free. What "
+            "was there is unchanged."
+        ) from None
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 
@@ -99,9 +106,7 @@ def _remove_left_over(goal: Path) -> None:
 def _flush(folder: Path) -> None:
     """To the disk, before the name is given."""
     for path in (*folder.iterdir(), folder):
-        handle = os.open(path, os.O_RDONLY)
-        os.fsync(handle)
-        os.close(handle)
+        flush(path)
 
 
 def _exchange(beside: Path, goal: Path) -> None:

@@ -53,12 +53,17 @@ def export_run(run_folder: Path, goal: Path) -> Exported:
     from detente.huggingface.conversion import fits_xlm
 
     is_stock = fits_xlm(opened.settings)
-    with replaced(goal) as folder:
+    with replaced(goal, needed=weight_bytes(opened)) as folder:
         _write(opened, folder, is_stock=is_stock)
         weights = digest(folder / WEIGHTS)
         card = Card(opened, _record_of(run_folder, opened), _corpora(run_folder, opened), weights, is_stock)
         (folder / CARD).write_text(card.text(goal.resolve().name), encoding="utf-8")
     return Exported(goal, is_stock, opened.step, opened.settings.training.steps)
+
+
+def weight_bytes(opened: OpenedRun) -> int:
+    """Of the model's weights."""
+    return sum(p.numel() * p.element_size() for _, p in opened.treated.named_parameters())
 
 
 def write_model(run_folder: Path, folder: Path) -> None:

@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from detente.disk import flush, free, size
 from detente.errors import CheckpointError, DataError
 from detente.treatment import TreatedEncoder
 
@@ -31,8 +32,9 @@ def save_checkpoint(
     state: dict[str, Any],
     *,
     keep: int = 1,
+    keep_every: int | None = None,
 ) -> Path:
-    """Write `root/step-N`, then delete all but the newest `keep` up to it.
+    """Write `root/step-N`, then delete all but the newest `keep` up to it and those of every `keep_every` steps.
 
     Checkpoints of later steps are deleted too: they were damaged, or this one would not have been reached again.
 
@@ -40,6 +42,9 @@ def save_checkpoint(
         DataError: the disk is full; the earlier checkpoints are untouched.
     """
     final = root / f"step-{step}"
+    # Of saves that were killed: first, since they take room.
+    for left in root.glob(".step-*"):
+        shutil.rmtree(left)
     contents = {
         WEIGHTS: save(_weights(treated)),
         OPTIMIZER: save(_optimizer_state(treated, optimizer)),
@@ -50,18 +55,19 @@ def save_checkpoint(
         _write_folder(beside, contents)
     except OSError as error:
         shutil.rmtree(beside, ignore_errors=True)
-        size = sum(map(len, contents.values())) / 1e6
+        needed = size(sum(map(len, contents.values())))
         raise DataError(
-            f"the checkpoint of step {step} could not be written to {root} ({error.strerror}); it needs {size:.0f} MB. "
-            "Earlier checkpoints are intact: free some space and run the same command again."
+            f"the checkpoint of step {step} could not be written to {root} ({error.strerror}); it needs {needed}, {size(free(root))} "
+            "are free. Earlier checkpoints are intact: make room and run the same command again."
         ) from None
     later = [folder for folder in _folders(root) if _step_of(folder) >= step]
     for folder in later:
-        shutil.rmtree(folder)
+        _remove(folder)
     beside.rename(final)
-    _flush_folder(root)
-    for old in [*_folders(root)[keep:], *(left for left in root.glob(".step-*") if left != beside)]:
-        shutil.rmtree(old)
+    flush(root)
+    for old in _folders(root)[keep:]:
+        if keep_every is None or _step_of(old) % keep_every:
+            _remove(old)
     return final
 
 
@@ -130,8 +136,14 @@ def _step_of(folder: Path) -> int:
     return int(folder.name.removeprefix("step-"))
 
 
+def _remove(folder: Path) -> None:
+    """Out of sight first: no checkpoint is seen half removed."""
+    hidden = folder.with_name(f".{folder.name}.removed")
+    folder.rename(hidden)
+    shutil.rmtree(hidden)
+
+
 def _write_folder(folder: Path, contents: dict[str, bytes]) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     sums = {name: _checksum(content) for name, content in contents.items()}
     for name, content in {**contents, CHECKSUMS: json.dumps(sums, indent=1).encode()}.items():
@@ -139,13 +151,7 @@ def _write_folder(folder: Path, contents: dict[str, bytes]) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-
-
-def _flush_folder(folder: Path) -> None:
-    """The rename itself is on disk only after this."""
-    handle = os.open(folder, os.O_RDONLY)
-    os.fsync(handle)
-    os.close(handle)
+    flush(folder)
 
 
 def _checksum(content: bytes) -> str:

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from detente.batches import HeldOut, HeldOutBatches, MaskedBatch, TrainBatches, made_for, rows_in
 from detente.pretrain.inner_rule import adam_rule, sgd_rule
 from detente.pretrain.meta_gradient import InnerPass, MetaGradient, NoDirectionError, inner_pass, meta_gradient
+from detente.pretrain.not_finite import LEFT_OUT, is_left_out
 from detente.pretrain.objective import masked_lm_loss
-from detente.pretrain.optimizer import Updater, finite_norm
+from detente.pretrain.optimizer import Updater
 from detente.pretrain.parallel import ALONE, Ranks
 from detente.pretrain.plain import add_gradients, divide
 from detente.pretrain.step import LossMeter, StepReport, timed_part
@@ -64,7 +65,10 @@ class MetaStep:
         meter, gradients, terms = do(number, train)
         divide(gradients.values(), len(train))
         with timed_part("update of theta"):
-            losses, norm = meter.read(self.updater.apply(number, gradients, gradients.values()))
+            losses, norm = meter.read(self.updater.apply(number, gradients, gradients.values(), meter.losses))
+        allowed = self.updater.settings.skip_nonfinite
+        if is_left_out(number, losses, norm, self.treated, gradients, languages=meter.languages, allowed=allowed):
+            terms[LEFT_OUT] = terms.get(LEFT_OUT, 0) + 1
         return StepReport(losses, sum(batch.num_tokens for batch in train), norm, self.updater.rate(number), terms)
 
     def _read_batches(self, number: int) -> "_StepBatches":
@@ -83,7 +87,7 @@ class MetaStep:
             inner, _ = batch.split(self._inner_rows)
             found.add(self._meta_gradient(number, self._inner_pass(number, inner)))
         found.update_specific(self.treated, self.updater)
-        meter, gradients = LossMeter(number), _Gradients()
+        meter, gradients = LossMeter(), _Gradients()
         for batch in train:
             loss, gradient = self._theta_gradient(batch)
             meter.add(batch.language, loss)
@@ -93,7 +97,7 @@ class MetaStep:
 
     def _fused(self, number: int, train: list[MaskedBatch]) -> "_Shared":
         """The pass that gives g gives theta's gradient too, at the old phi; the rows it leaves out take a pass of their own."""
-        found, meter, gradients = _Found(number), LossMeter(number), _Gradients()
+        found, meter, gradients = _Found(number), LossMeter(), _Gradients()
         theta = list(self.treated.shared.values())
         for batch in train:
             inner, rest = batch.split(self._inner_rows) if self._is_due(batch) else (batch, None)
@@ -168,7 +172,7 @@ class _Found:
     def __init__(self, step: int) -> None:
         self._step = step
         self._of: dict[str, list[MetaGradient]] = {}
-        self._skipped = 0
+        self._skipped = self._left_out = 0
 
     def add(self, found: tuple[str, MetaGradient | None]) -> None:
         """Note a language's meta-gradient, or that there is none."""
@@ -182,15 +186,19 @@ class _Found:
         """One update of each language's phi; nothing else moves."""
         for language, gradients in self._of.items():
             totals = zip(*(gradient.total() for gradient in gradients), strict=True)
+            phi = treated.specific[language].values()
             mean = [sum(parts[1:], start=parts[0]) / len(parts) for parts in totals]
-            finite_norm(self._step, float(updater.apply(self._step, treated.specific[language].values(), mean)))
+            norm, allowed = float(updater.apply(self._step, phi, mean)), updater.settings.skip_nonfinite
+            named = dict(zip(phi, mean, strict=True))
+            self._left_out += is_left_out(self._step, {}, norm, treated, named, languages=[language], allowed=allowed)
 
     def terms(self) -> dict[str, float]:
-        """Means over the step's meta-gradients of what was measured, and the number skipped."""
+        """Means over the step's meta-gradients of what was measured, and the numbers skipped and left out."""
         every = [gradient.terms for gradients in self._of.values() for gradient in gradients]
         names = dict.fromkeys(name for terms in every for name in terms)
         means = {name: _mean([terms[name] for terms in every if name in terms]) for name in names}
-        return {**means, "skipped": self._skipped} if self._skipped else means
+        counts = {"skipped": self._skipped, LEFT_OUT: self._left_out}
+        return {**means, **{name: count for name, count in counts.items() if count}}
 
 
 def _mean(values: list[float]) -> float:

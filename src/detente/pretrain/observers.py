@@ -4,13 +4,16 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, TextIO
 
+from detente.disk import told_when_full
 from detente.errors import RecordError, TrainingError
+from detente.pretrain.spikes import Spikes
 from detente.pretrain.step import StepReport
-from detente.results import METRICS_FILE, Score, write_atomic
+from detente.results import METRICS_FILE, Score, read_metrics, write_atomic
 from detente.seal import sealed_line, unsealed_line
 
 Progress = Callable[[int, int, StepReport], None]
@@ -40,36 +43,57 @@ class Clock:
 
 
 class MetricsLog:
-    """Appends a line a step to `metrics.jsonl`; lines of steps that a resumed run does again are cut off first."""
+    """Appends a line a step to `metrics.jsonl`; lines of steps that a resumed run does again are cut off first.
+
+    A line of a step whose update was left out lacks what was not finite.
+    """
 
     def __init__(self, folder: Path, *, start: int) -> None:
-        path = folder / METRICS_FILE
+        self._path = path = folder / METRICS_FILE
         _cut_after(path, start)
+        self._spikes = Spikes(line["loss"] for line in read_metrics(folder) if line["kind"] == "train")
         self._file: TextIO = path.open("a", encoding="utf-8")
 
     def __call__(self, done: int, report: StepReport) -> None:
+        losses = {language: round(loss, 6) for language, loss in _finite(report.loss).items()}
+        spikes = self._spikes.of(losses)
         self.write(
             kind="train",
             step=done,
-            loss={language: round(loss, 6) for language, loss in report.loss.items()},
-            gradient_norm=report.gradient_norm,
+            loss=losses,
+            **_finite({"gradient_norm": report.gradient_norm}),
             learning_rate=report.learning_rate,
             tokens=report.tokens,
-            **report.terms,
+            **_finite(report.terms),
+            **({"spike": spikes} if spikes else {}),
         )
 
     def write(self, **values: Any) -> None:
-        """One line."""
-        self._file.write(sealed_line(values))
-        self._file.flush()
+        """One line.
+
+        Raises:
+            DataError: the disk is full; the lines of finished checkpoints are on it.
+        """
+        line = sealed_line(values)
+        with told_when_full(METRICS_FILE, self._path.parent, needed=len(line)):
+            self._file.write(line)
+            self._file.flush()
 
     def flush_to_disk(self) -> None:
         """Before a checkpoint that says these steps are done."""
-        os.fsync(self._file.fileno())
+        with told_when_full(METRICS_FILE, self._path.parent):
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """No line follows."""
-        self._file.close()
+        # What a full disk did not take is tried once more, and was told before.
+        with suppress(OSError):
+            self._file.close()
+
+
+def _finite(values: Mapping[str, float]) -> dict[str, float]:
+    """JSON has no other numbers."""
+    return {name: value for name, value in values.items() if math.isfinite(value)}
 
 
 def _cut_after(path: Path, step: int) -> None:

@@ -5,13 +5,12 @@ language is first seen.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from detente.errors import TrainingError
 from detente.settings import TrainingSettings
 from detente.treatment import TreatedEncoder
 
@@ -52,31 +51,29 @@ class Updater:
         """The learning rate of `step`."""
         return learning_rate(step, self.settings, self.total_steps)
 
-    def apply(self, step: int, parameters: Iterable[nn.Parameter], gradients: Iterable[Tensor]) -> Float[Tensor, ""]:
+    def apply(
+        self,
+        step: int,
+        parameters: Iterable[nn.Parameter],
+        gradients: Iterable[Tensor],
+        losses: Sequence[Tensor] = (),
+    ) -> Float[Tensor, ""]:
         """One update of `parameters`, nothing else moves. Returns the gradient's norm before clipping.
 
-        Where the norm is not finite nothing is updated, which the device decides by itself: a GPU need not wait for its
-        program to have looked. Whoever reads the norm says so (`finite_norm`).
+        Where the norm or a loss is not finite nothing is updated, and the gradients stay as they are. The device decides that by
+        itself: a GPU need not wait for its program to have looked. Whoever reads them says so (`not_finite.left_out`).
         """
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
         updated = [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
-        norm = nn.utils.clip_grad_norm_(updated, self.settings.clip)
+        norm = nn.utils.get_total_norm([p.grad for p in updated if p.grad is not None])
+        is_finite = torch.stack([norm, *losses]).isfinite().all()
+        # A norm of 0 scales nothing.
+        nn.utils.clip_grads_with_norm_(updated, self.settings.clip, torch.where(is_finite, norm, 0.0))
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate(step)
         # As torch.amp.GradScaler tells a fused optimizer to leave a step out.
-        self.optimizer.found_inf = norm.isfinite().logical_not().float()  # type: ignore[attr-defined]
+        self.optimizer.found_inf = is_finite.logical_not().float()  # type: ignore[attr-defined]
         self.optimizer.step()
         self.optimizer.zero_grad()
         return norm
-
-
-def finite_norm(step: int, norm: float) -> float:
-    """The gradient's norm.
-
-    Raises:
-        TrainingError: it is not finite; that gradient was not applied.
-    """
-    if not math.isfinite(norm):
-        raise TrainingError(f"step {step}: the gradient is not finite ({norm}). Lower `training.learning_rate`.")
-    return norm

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from detente.batches import TrainBatches, made_for
+from detente.pretrain.not_finite import LEFT_OUT, is_left_out
 from detente.pretrain.objective import masked_lm_loss
 from detente.pretrain.optimizer import Updater
 from detente.pretrain.parallel import ALONE, Ranks
@@ -31,7 +32,7 @@ class PlainStep:
 
     def __call__(self, number: int) -> StepReport:
         """See `Step`."""
-        meter = LossMeter(number)
+        meter = LossMeter()
         gradients: dict[nn.Parameter, Tensor] = {}
         tokens = 0
         with timed_part("batches"):
@@ -48,8 +49,10 @@ class PlainStep:
             self.ranks.sum_(gradients.values(), meter.losses)
         divide(gradients.values(), self._accumulation)
         with timed_part("update"):
-            losses, norm = meter.read(self.updater.apply(number, gradients, gradients.values()))
-        return StepReport(losses, tokens, norm, self.updater.rate(number))
+            losses, norm = meter.read(self.updater.apply(number, gradients, gradients.values(), meter.losses))
+        allowed = self.updater.settings.skip_nonfinite
+        out = is_left_out(number, losses, norm, self.treated, gradients, languages=meter.languages, allowed=allowed)
+        return StepReport(losses, tokens, norm, self.updater.rate(number), {LEFT_OUT: 1} if out else {})
 
 
 def add_gradients(

@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from detente.encoder import Encoder
-from detente.errors import CheckpointError, DetenteError, Interrupted, ProcessLost, RecordError, describe
+from detente.errors import CheckpointError, DataError, DetenteError, Interrupted, ProcessLost, RecordError, describe
 from detente.lock import locked
 from detente.machine import choose_device, keep_freed_memory, machine, peak_memory, reset_peak_memory, versions
 from detente.pretrain.checkpoint import load_checkpoint, save_checkpoint
@@ -18,6 +18,7 @@ from detente.pretrain.data import RunData, fingerprint, held_out_batches, train_
 from detente.pretrain.loop import Observer, train
 from detente.pretrain.meta import MetaStep
 from detente.pretrain.meta_summary import meta_terms, skipped_steps
+from detente.pretrain.not_finite import LeftOutLimit, left_out_updates
 from detente.pretrain.observers import Checkpoints, Clock, MetricsLog, Progress, SkipLimit, Validation
 from detente.pretrain.optimizer import Updater, build_optimizer
 from detente.pretrain.parallel import Ranks, joined_ranks
@@ -171,7 +172,9 @@ class _Run:
             self._write("interrupted", self.done, error=str(error))
             raise
         except Exception as error:
-            self._write("failed", self.done, error=describe(error))
+            # A full disk may have no room for a record either; what is told is what came first.
+            with suppress(DataError):
+                self._write("failed", self.done, error=describe(error))
             raise
 
     @contextmanager
@@ -198,6 +201,7 @@ class _Run:
                     last,
                     languages=self.scorer.language_results(self.batches, self.folder),
                     meta=meta_terms(self.folder, last) if is_meta else None,
+                    left_out=left_out_updates(read_metrics(self.folder)),
                 )
         return read_record(self.folder)
 
@@ -229,14 +233,19 @@ class _Run:
         self, log: MetricsLog | None, progress: Progress | None, watch: Watch | None, *, start: int
     ) -> list[Observer]:
         last = self.settings.training.steps
-        before = (line for line in read_metrics(self.folder) if line["step"] <= start)
-        limit = SkipLimit(self.settings.meta.skip_limit, already=skipped_steps(before))
+        limits: list[Observer] = [
+            SkipLimit(self.settings.meta.skip_limit, already=skipped_steps(self._metrics_until(start))),
+            LeftOutLimit(self.settings.training.skip_nonfinite, already=left_out_updates(self._metrics_until(start))),
+        ]
         if log is None:
-            return [self.clock, limit]
+            return [self.clock, *limits]
         validation = Validation(self.scorer.validation, log, every=self.settings.training.validate_every, last=last)
         told = [] if progress is None else [lambda done, report: progress(done, last, report)]
         watching = watch(self.settings, self.data, self.treated, self.folder, start) if watch else None
-        return [self.clock, log, limit, validation, *([watching] if watching else []), *told]
+        return [self.clock, log, *limits, validation, *([watching] if watching else []), *told]
+
+    def _metrics_until(self, step: int) -> Iterator[dict[str, Any]]:
+        return (line for line in read_metrics(self.folder) if line["step"] <= step)
 
     def _saver(self, log: MetricsLog | None) -> Checkpoints:
         training = self.settings.training
@@ -278,8 +287,16 @@ class _Run:
             "train_seconds": self.clock.train_seconds,
             "total_seconds": self.clock.total_seconds,
         }
-        keep = self.settings.training.keep_checkpoints
-        save_checkpoint(self.folder / "checkpoints", done, self.treated, self.optimizer, state, keep=keep)
+        training = self.settings.training
+        save_checkpoint(
+            self.folder / "checkpoints",
+            done,
+            self.treated,
+            self.optimizer,
+            state,
+            keep=training.keep_checkpoints,
+            keep_every=training.keep_every,
+        )
 
     def _write(self, status: str, steps: int, **values: Any) -> None:
         if not self.ranks.is_first:

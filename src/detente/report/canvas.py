@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from detente.disk import told_when_full
 from detente.report.palette import GRID, INK, MUTED
 from detente.report.svg import for_page
 
@@ -91,7 +92,7 @@ def save(figure: "Figure", folder: Path, drawing: Drawing) -> Drawing:
     if layout := figure.get_layout_engine():
         layout.execute(figure)
         figure.set_layout_engine("none")
-    with mpl.rc_context({"svg.hashsalt": drawing.key}):
+    with told_when_full(f"the figure {drawing.key}", folder), mpl.rc_context({"svg.hashsalt": drawing.key}):
         figure.savefig(f"{path}.pdf", metadata={"CreationDate": None})
         figure.savefig(f"{path}.png", dpi=200, metadata={"Software": None})
         figure.savefig(f"{path}.svg", metadata={"Date": None, "Creator": None})

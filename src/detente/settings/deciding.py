@@ -4,8 +4,8 @@ from typing import Any
 
 from detente.settings.schema import RunSettings
 
-SAVING = ("checkpoint_every", "keep_checkpoints")
-"""Training settings that decide how often is saved, and no number."""
+SAVING = ("checkpoint_every", "keep_checkpoints", "keep_every", "skip_nonfinite")
+"""Training settings that decide how often is saved and when to give up, and no number."""
 
 WATCHING = ("measure_every", "skip_limit")
 """Settings of the meta step that decide what is measured and when to give up, and no number."""

@@ -256,6 +256,19 @@ class TrainingSettings(Settings):
     """Steps between checkpoints; one is always written at the end and on interruption."""
     keep_checkpoints: PositiveInt = 1
     """The newest so many are kept."""
+    keep_every: PositiveInt | None = None
+    """Checkpoints of every so many steps are kept besides, a multiple of `checkpoint_every`; none when not given."""
+    skip_nonfinite: NonNegativeInt = 0
+    """Updates that may be left out because a loss or gradient is not finite; then the run stops. 0 stops at the first."""
+
+    @model_validator(mode="after")
+    def _kept_are_written(self) -> Self:
+        if self.keep_every is not None and self.keep_every % self.checkpoint_every:
+            raise ValueError(
+                f"`keep_every` {self.keep_every} is not a multiple of `checkpoint_every` {self.checkpoint_every}: those checkpoints "
+                "would not be written"
+            )
+        return self
 
 
 class WatchSettings(Settings):

@@ -1,17 +1,15 @@
 """One file of clean text becomes one file of token ids. A killed run goes on where its journal says, to the same bytes."""
 
-import errno
 import hashlib
 import os
-import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from pydantic import ValidationError
 
+from detente.disk import told_when_full
 from detente.errors import DataError
 from detente.results import Part, write_json
 from detente.store.manifest import SplitTokens
@@ -22,6 +20,7 @@ from detente.vocabulary import Vocabulary
 CHUNK_BYTES = 1 << 20
 # Text whose work a kill may cost.
 JOURNAL_BYTES = 1 << 26
+GOES_ON = "Make room and run the same command again: it goes on where it stopped."
 
 Progress = Callable[[int], None]
 
@@ -60,7 +59,9 @@ def encode_file(text: Path, path: Path, vocabulary: Vocabulary, *, key: str, pro
     status = text.stat()
     journal = _resume(path, f"{key} {status.st_size} {status.st_mtime_ns}", np.dtype(dtype).itemsize)
     progress(journal.text_bytes)
-    with _told_when_full(text, path), path.open("ab") as out, text.open("rb") as source:
+    # Byte-level pieces have three bytes or more on average, ids two or four: the text's size is on the safe side.
+    told = told_when_full(f"the tokens of {text}", path.parent, needed=status.st_size, then=GOES_ON)
+    with told, path.open("ab") as out, text.open("rb") as source:
         digest = hashlib.sha256(map_tokens(path, dtype).data)
         source.seek(journal.text_bytes)
         saved = journal.text_bytes
@@ -135,18 +136,3 @@ def _save(journal: Journal, out: BinaryIO, path: Path) -> None:
     out.flush()
     os.fsync(out.fileno())
     write_json(journal_path(path), journal.model_dump())
-
-
-@contextmanager
-def _told_when_full(text: Path, path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        # Byte-level pieces have three bytes or more on average, ids two or four: the text's size is on the safe side.
-        needed, free = text.stat().st_size - path.stat().st_size, shutil.disk_usage(path.parent).free
-        raise DataError(
-            f"the disk of {path.parent} is full: the tokens of {text} need up to {max(needed, 0) / 1e6:.1f} MB more, "
-            f"{free / 1e6:.1f} MB are free. Make room and run the same command again: it goes on where it stopped."
-        ) from None

@@ -100,7 +100,7 @@ def _in_two_rounds(
 def explained(error: Exception, folder: Path) -> str:
     """What ended a job, in a line; its traceback is kept in the job's folder unless the user can mend it."""
     if not isinstance(error, DetenteError):
-        with suppress(OSError):
+        with suppress(OSError, DetenteError):
             write_atomic(folder / ERROR_FILE, "".join(traceback.format_exception(error)).encode())
     return describe(error)
 

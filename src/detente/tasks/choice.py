@@ -4,11 +4,18 @@ import shutil
 from collections.abc import Collection, Iterator, Sequence
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from safetensors import SafetensorError
+
+from detente.disk import AGAIN, flush, full, told_when_full
+from detente.errors import DataError
 from detente.results import write_atomic
 from detente.settings.tasks import TaskSettings
 from detente.task_results import Epoch
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 TRIALS_FILE = "trials.jsonl"
 CHECKPOINTS = "checkpoints"
@@ -61,6 +68,21 @@ class Trials:
     def checkpoint(self, epoch: Epoch) -> Path:
         """Where the model stands, if it is the best for some language."""
         return self.folder / CHECKPOINTS / f"trial{epoch.trial}-epoch{epoch.epoch}"
+
+    def save(self, epoch: Epoch, model: "PreTrainedModel") -> None:
+        """Write a model where it may be chosen. It is on the disk before `add` writes the lines that count on it.
+
+        Raises:
+            DataError: the disk is full; points of the grid that are done stay so.
+        """
+        folder, needed = self.checkpoint(epoch), sum(p.numel() * p.element_size() for p in model.parameters())
+        try:
+            with told_when_full("the fine-tuned model", folder, needed=needed):
+                model.save_pretrained(folder)
+                for path in (*folder.iterdir(), folder):
+                    flush(path)
+        except SafetensorError as error:
+            raise DataError(f"{full('the fine-tuned model', folder, needed)} {AGAIN} ({error})") from None
 
     def keep_only(self, epochs: Collection[Epoch]) -> None:
         """Remove the checkpoints of all others."""

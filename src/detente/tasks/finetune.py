@@ -165,7 +165,7 @@ class FineTuning:
             done.append(self._validated(tuner, point, number, loss))
             leading = chosen([*before, *done])
             if done[-1] in leading:
-                loaded.model.save_pretrained(self._trials.checkpoint(done[-1]))
+                self._trials.save(done[-1], loaded.model)
             # Those that led before stay until this point is done: it may yet diverge.
             self._trials.keep_only([*chosen(before), *leading])
 

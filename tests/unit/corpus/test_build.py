@@ -249,8 +249,11 @@ def test_disk_full(build: Build, tmp_path: Path, sentences: list[str], monkeypat
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(build_module, "decide_fates", full)
-    with pytest.raises(DataError, match=r"could not be written to .*: No space left on device"):
+    with pytest.raises(
+        DataError, match=r"^the disk is full: the corpus needs \d.* could not be written to .*, where .* free\."
+    ):
         build(tmp_path / "corpus", write(tmp_path, sentences))
+    assert list((tmp_path / "corpus").iterdir()) == []
 
 
 def test_missing_corpus(tmp_path: Path) -> None:

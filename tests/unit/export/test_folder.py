@@ -24,7 +24,7 @@ def test_new_folders_and_earlier_exports_are_taken(tmp_path: Path) -> None:
     goal = tmp_path / "deep" / "model"
     for weights in ("one", "two"):
         refuse_other_folder(goal)
-        with replaced(goal) as folder:
+        with replaced(goal, needed=2_000_000) as folder:
             assert (weights == "one") != (goal / WEIGHTS).exists()
             write(folder, weights)
         assert (goal / WEIGHTS).read_text() == weights
@@ -35,7 +35,7 @@ def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
     goal = tmp_path / "model"
     goal.mkdir()
     refuse_other_folder(goal)
-    with replaced(goal) as folder:
+    with replaced(goal, needed=2_000_000) as folder:
         write(folder)
     assert names(goal) == {WEIGHTS, CARD}
 
@@ -43,7 +43,7 @@ def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
 def test_a_link_to_a_folder_keeps_pointing_there(tmp_path: Path) -> None:
     (tmp_path / "place").mkdir()
     (tmp_path / "link").symlink_to("place")
-    with replaced(tmp_path / "link") as folder:
+    with replaced(tmp_path / "link", needed=2_000_000) as folder:
         write(folder)
     assert names(tmp_path / "place") == {WEIGHTS, CARD}
 
@@ -83,7 +83,7 @@ def test_a_full_disk_changes_nothing(error: Exception, words: str, tmp_path: Pat
     goal = tmp_path / "model"
     goal.mkdir()
     write(goal, "old")
-    with pytest.raises(DataError, match=words), replaced(goal) as folder:
+    with pytest.raises(DataError, match=words), replaced(goal, needed=2_000_000) as folder:
         write(folder, "new")
         raise error
     assert (goal / WEIGHTS).read_text() == "old"
@@ -91,7 +91,7 @@ def test_a_full_disk_changes_nothing(error: Exception, words: str, tmp_path: Pat
 
 
 def test_other_errors_pass_and_leave_nothing(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), replaced(tmp_path / "model") as folder:
+    with pytest.raises(KeyboardInterrupt), replaced(tmp_path / "model", needed=2_000_000) as folder:
         write(folder)
         raise KeyboardInterrupt
     assert names(tmp_path) == set()
@@ -99,7 +99,10 @@ def test_other_errors_pass_and_leave_nothing(tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_written_to(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match="could not be written"), replaced(tmp_path / "file" / "model"):
+    with (
+        pytest.raises(DataError, match="could not be written"),
+        replaced(tmp_path / "file" / "model", needed=2_000_000),
+    ):
         pass
 
 
@@ -107,12 +110,12 @@ def test_a_killed_export_leaves_no_half_folder(tmp_path: Path) -> None:
     goal = tmp_path / "model"
     child = os.fork()
     if child == 0:
-        with replaced(goal) as folder:
+        with replaced(goal, needed=2_000_000) as folder:
             (folder / WEIGHTS).write_text("half")
             os._exit(9)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
     assert not goal.exists()
     assert len(names(tmp_path)) == 1, "what was begun lies beside"
-    with replaced(goal) as folder:
+    with replaced(goal, needed=2_000_000) as folder:
         write(folder)
     assert names(tmp_path) == {"model"}

@@ -1,6 +1,6 @@
 """What a step is made of, small: a treated encoder, batches of a few languages, an optimizer."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -136,10 +136,12 @@ class Parts:
         names = {parameter: name for name, parameter in self.treated.named_parameters()}
         apply = self.updater.apply
 
-        def watch(number: int, parameters: Iterable[nn.Parameter], gradients: Iterable[Tensor]) -> float:
+        def watch(
+            number: int, parameters: Iterable[nn.Parameter], gradients: Iterable[Tensor], losses: Sequence[Tensor] = ()
+        ) -> Tensor:
             pairs = dict(zip(parameters, gradients, strict=True))
             before = {names[p]: gradient.clone() for p, gradient in pairs.items()}
-            norm = apply(number, pairs.keys(), pairs.values())
+            norm = apply(number, pairs.keys(), pairs.values(), losses)
             (owner,) = {owner_of(name) for name in before}
             updates.append(Update(owner, before, self.parameters()))
             return norm

@@ -65,6 +65,17 @@ def test_only_the_newest_are_kept(tmp_path: Path) -> None:
     assert newest_checkpoint(tmp_path).name == "step-100"
 
 
+def test_those_of_every_so_many_steps_are_kept_besides(tmp_path: Path) -> None:
+    treated, optimizer = make()
+    for step in (5, 10, 15, 20, 25, 27):
+        save_checkpoint(tmp_path, step, treated, optimizer, {}, keep=2, keep_every=10)
+    assert {path.name for path in tmp_path.iterdir()} == {"step-10", "step-20", "step-25", "step-27"}
+    for kept in ("step-27", "step-25"):
+        (tmp_path / kept / checkpoint.WEIGHTS).write_bytes(b"")
+    with pytest.warns(UserWarning):
+        assert load_checkpoint(tmp_path, treated, optimizer) == {"step": 20}
+
+
 @pytest.mark.parametrize("name", [checkpoint.WEIGHTS, checkpoint.OPTIMIZER, checkpoint.STATE, checkpoint.CHECKSUMS])
 @pytest.mark.parametrize("harm", ["flip", "cut", "remove"])
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path: Path, name: str, harm: str) -> None:
@@ -132,7 +143,9 @@ def test_a_full_disk_keeps_the_earlier_checkpoint(tmp_path: Path, monkeypatch: p
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(checkpoint, "_write_folder", full)
-    with pytest.raises(DataError, match=r"step 2 could not be written .*No space left on device.*needs \d+ MB"):
+    with pytest.raises(
+        DataError, match=r"step 2 could not be written .*No space left on device.*needs \d+\.\d kB, .* are free"
+    ):
         save_checkpoint(tmp_path, 2, treated, optimizer, {})
     assert json.loads((tmp_path / "step-1" / checkpoint.STATE).read_text()) == {"step": 1}
     assert damage(tmp_path / "step-1") is None

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from detente.encoder import Encoder
-from detente.errors import TrainingError
-from detente.pretrain.optimizer import Updater, build_optimizer, finite_norm, learning_rate
+from detente.pretrain.optimizer import Updater, build_optimizer, learning_rate
 from detente.settings import EncoderSettings, TrainingSettings
 from detente.treatment import TREATMENTS, TreatedEncoder, treat
 
@@ -74,5 +73,4 @@ def test_a_gradient_that_is_not_finite_updates_nothing(bad: float) -> None:
     assert torch.equal(bias, before[0])
     assert all(torch.equal(moment, before[1][name]) for name, moment in updater.optimizer.state[bias].items())
     assert bias.grad is None
-    with pytest.raises(TrainingError, match=r"step 3: the gradient is not finite .* Lower `training.learning_rate`"):
-        finite_norm(3, norm.item())
+    assert not math.isfinite(norm.item())

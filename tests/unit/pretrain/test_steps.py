@@ -96,7 +96,7 @@ def catch_gradients(parts: Any, run: Callable[[], Any]) -> list[dict[torch.nn.Pa
     """What reaches the updater, which is kept from applying it."""
     seen = []
 
-    def catch(number: int, parameters: Any, gradients: Any) -> torch.Tensor:
+    def catch(number: int, parameters: Any, gradients: Any, losses: Any) -> torch.Tensor:
         seen.append(dict(zip(parameters, gradients, strict=True)))
         return torch.tensor(0.0)
 

@@ -172,7 +172,9 @@ def test_a_full_disk_says_what_is_needed_and_goes_on_later(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(DataError, match=r"disk of .* is full: the tokens of .*train.txt need up to \d+\.\d MB more"):
+    with pytest.raises(
+        DataError, match=r"the disk is full: the tokens of .*train.txt needs \d+\.\d kB and could not .* goes on where"
+    ):
         build_store("sw", corpus, vocabulary, tmp_path)
     monkeypatch.undo()
     build_store("sw", corpus, vocabulary, tmp_path)

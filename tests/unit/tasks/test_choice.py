@@ -1,10 +1,15 @@
 """The grid, the choice among its epochs, and what a folder keeps of them."""
 
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors import SafetensorError
 
+from detente.errors import DataError
 from detente.settings.tasks import TaskSettings
 from detente.task_results import Epoch
 from detente.tasks.choice import CHECKPOINTS, TRIALS_FILE, Point, Trials, best, chosen, grid
@@ -94,3 +99,23 @@ def test_only_checkpoints_that_may_be_chosen_stay(tmp_path: Path) -> None:
     trials.keep_only([epochs[2]])
     assert checkpoints(tmp_path) == {"trial2-epoch1"}
     assert (trials.checkpoint(epochs[2]) / "model.safetensors").read_bytes() == b"weights"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+        SafetensorError("I/O error: No space left on device (os error 28)"),
+    ],
+)
+def test_a_full_disk_leaves_the_points_that_are_done(error: Exception, tmp_path: Path) -> None:
+    class Model(torch.nn.Linear):
+        def save_pretrained(self, folder: Path) -> None:
+            raise error
+
+    trials, done = Trials(tmp_path), [epoch(1, 1, en=70)]
+    trials.add(done)
+    words = r"^the disk is full: the fine-tuned model needs 48 bytes and could not be written to .*trial2-epoch1, where"
+    with pytest.raises(DataError, match=words):
+        trials.save(epoch(2, 1, en=80), Model(3, 3))
+    assert Trials(tmp_path).epochs() == done

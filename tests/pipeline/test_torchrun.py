@@ -204,9 +204,7 @@ def test_what_two_began_one_can_go_on_with(
     assert_same_scores(record, read_record(the_run(alone, "meta-adapter")))
 
 
-def test_what_people_can_mend_is_one_line(
-    start_together: StartTogether, study_file: Callable, tmp_path: Path
-) -> None:
+def test_what_people_can_mend_is_one_line(start_together: StartTogether, study_file: Callable, tmp_path: Path) -> None:
     """Met by all processes, by the first alone while it prepares, or in the middle of a study."""
     missing = {"te": {"paths": str(tmp_path / "none.txt")}, "en": {"constructed": {"sentences": 300}}}
     out = tmp_path / "out"

@@ -17,7 +17,15 @@ from pathlib import Path
 import pytest
 
 # Not `detente.cli`, whose console asks what the output is. torch loads `_dynamo` with the first optimizer.
-LOADED = ["torch._dynamo", "typer", "rich.table", "detente.watched_study", "detente.report", "matplotlib.figure", "pytest"]
+LOADED = [
+    "torch._dynamo",
+    "typer",
+    "rich.table",
+    "detente.watched_study",
+    "detente.report",
+    "matplotlib.figure",
+    "pytest",
+]
 CONTEXT = multiprocessing.get_context("forkserver")
 
 

@@ -38,7 +38,7 @@ def test_the_demo_shows_all_seven_systems(detente: Run, tmp_path: Path, monkeypa
     study = demo.demo_study(1)
     short = study.model_copy(update={"training": study.training.model_copy(update={"steps": 10, "warmup_steps": 2})})
     monkeypatch.setattr(demo, "demo_study", lambda seeds: short if seeds == 1 else None)
-    code, output, _ = detente("demo", "--folder", tmp_path / "demo", "--seeds", "1", "--workers", "1")
+    code, output, _ = detente("demo", "--folder", tmp_path / "demo", "--seeds", "1", "--workers", "2")
     assert code == 0
     table = output[output.index("Summary") :]
     for system in ("mono", "untreated", *(f"+ {name}" for name in TREATMENTS if name != "none"), "unigram", "bigram"):

@@ -118,7 +118,7 @@ def _in_order(study: Study) -> list[Run]:
 
 def _facts_of(study: Study, finding: Finding) -> list[tuple[str, str]]:
     """Of a language in a mixture: its scores, and its worst and best company in pairs, where that is beyond doubt."""
-    systems = (("alone", mono(finding.language)), ("together", System(finding.mixture, "none")))
+    systems = (("bits alone", mono(finding.language)), ("bits together", System(finding.mixture, "none")))
     scores = [(name, by_seed(study, system, finding.language, bits)) for name, system in systems]
     facts = [(name, numbers.plain(estimate(list(values.values())))) for name, values in scores if values]
     cells = {by: cell for (hurt, by), cell in matrix_cells(study).items() if hurt == finding.language}
@@ -143,7 +143,7 @@ def _row_of(run: Run, shared: Mapping[str, str]) -> dict[str, Any]:
         "steps": numbers.count(record.steps),
         "sittings": record.sittings,
         "tasks": len(run.tasks),
-        "finished": record.finished,
+        "finished": record.finished[:16].replace("T", " "),
         "own": "; ".join(f"{name} {value}" for name, value in sorted(own.items())),
     }
 

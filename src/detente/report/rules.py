@@ -71,18 +71,21 @@ class Situation:
         return [label for label, difference in self.differences.items() if word_for(difference) == word]
 
 
-def tally_sentence(words: Mapping[str, Word]) -> str:
-    """What mixing does, all languages in one sentence."""
-    groups = {word: [label for label, each in words.items() if each == word] for word in ("hurt", "helped", "cannot tell")}
+def tally_sentence(compared: Mapping[str, Comparison | None]) -> str:
+    """What mixing does, all languages in one sentence, in bits per character."""
+    hurt, helped = (
+        [f"{phrases.name(label)} ({numbers.difference(each.difference.mean)})" for label, each in _by_size(compared, word)]
+        for word in ("hurt", "helped")
+    )
+    unsure = phrases.names([label for label, each in compared.items() if not each or each.word == "cannot tell"])
     parts = [
-        *([f"hurts {phrases.names(groups['hurt'])}"] if groups["hurt"] else []),
-        *([f"helps {phrases.names(groups['helped'])}"] if groups["helped"] else []),
+        *([f"hurts {phrases.listed(hurt)}"] if hurt else []),
+        *([f"helps {phrases.listed(helped)}"] if helped else []),
     ]
-    unsure = phrases.names(groups["cannot tell"])
     if not parts:
         return f"What training together does to {unsure}, we cannot tell."
     rest = f" Of {unsure} we cannot tell." if unsure else ""
-    return f"Training together {' and '.join(parts)}.{rest}"
+    return f"Training together {' and '.join(parts)} bits per character.{rest}"
 
 
 def interference_sentence(language: str, mixture: Sequence[str], comparison: Comparison | None) -> str:
@@ -194,7 +197,8 @@ def pairs_sentence(cells: Mapping[tuple[str, str], Comparison]) -> str:
         f"{phrases.name(pair[0])} beside {phrases.name(pair[1])} ({numbers.difference(cells[pair].difference.mean)})"
         for pair in worst[:MOST_NAMED]
     ]
-    start = f"Of {len(cells)} cases of one language beside one other: {', '.join([*counts, *rest])}."
+    cases = f"{len(cells)} cases of one language beside one other"
+    start = f"Of {cases}: {', '.join([*counts, *rest])}." if counts else f"Of none of the {cases} can we tell whether it is hurt."
     if not named:
         return start
     doubt = "" if clear else ", none of it beyond doubt"
@@ -265,6 +269,11 @@ def _done(now: Situation) -> str:
     if now.stuck or not words or set(words) != {"helped"}:
         return ""
     return "Train them together: no language is hurt, and there is nothing to treat."
+
+
+def _by_size(compared: Mapping[str, Comparison | None], word: str) -> list[tuple[str, Comparison]]:
+    found = [(label, each) for label, each in compared.items() if each and each.word == word]
+    return sorted(found, key=lambda pair: -abs(pair[1].difference.mean))
 
 
 def _company(language: str, mixture: Sequence[str]) -> str:

@@ -117,7 +117,7 @@ def _verdict(study: Study, mixture: tuple[str, ...], diagnoses: Diagnoses | None
     helpful = [system for system in _treated(study, mixture) if _helped(study, system)]
     return MixtureVerdict(
         mixture,
-        rules.tally_sentence({finding.language: finding.word for finding in found}),
+        rules.tally_sentence({label: interference(study, System(mixture, "none"), label) for label in mixture}),
         found,
         rules.places_sentence(places_of(list(diagnoses.gradients.values()) if diagnoses else [])),
         rules.cost_sentence([cost_of(study, system) for system in helpful]),

@@ -36,7 +36,15 @@ OWN_FILES = (
     *(f"tables/{key}.{suffix}" for key in TABLES for suffix in ("csv", "md", "tex")),
     *(
         f"figures/{kind}.{suffix}"
-        for kind in ("interference-*", "validation-*", "early-loss-*", "gradient-series-*", "mask-*", "similarity", "agreement")
+        for kind in (
+            "interference-*",
+            "validation-*",
+            "early-loss-*",
+            "gradient-series-*",
+            "mask-*",
+            "similarity",
+            "agreement",
+        )
         for suffix in ("pdf", "png", "svg")
     ),
 )

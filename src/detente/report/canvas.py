@@ -58,6 +58,8 @@ class Drawing:
     kind: str
     languages: tuple[str, ...] = ()
     """What it is drawn for: the page's filter goes by them; empty, it always shows."""
+    tips: tuple[str, ...] = ()
+    """What the page says of a mark that is pointed at; mark number n has the group id `tip-n`."""
 
 
 @contextmanager
@@ -90,13 +92,21 @@ def save(figure: "Figure", folder: Path, drawing: Drawing) -> Drawing:
         figure.savefig(f"{path}.png", dpi=200, metadata={"Software": None})
         figure.savefig(f"{path}.svg", metadata={"Date": None, "Creator": None})
     source = Path(f"{path}.svg").read_text(encoding="utf-8")
-    svg = for_page(source, drawing.key, drawing.title, drawing.description)
+    svg = for_page(source, drawing.key, drawing.title, drawing.description, drawing.tips)
     return replace(drawing, svg=svg)
 
 
 def file_labels(labels: Sequence[str], languages: Sequence[str]) -> list[str]:
     """The labels, where they are safe in a file name; else their numbers among the languages."""
     return [f"language-{languages.index(label) + 1}" if re.search(UNSAFE, label) else label for label in labels]
+
+
+def shortened(text: str, longest: int) -> str:
+    """Without its middle, where a long name would leave no room for the numbers."""
+    if len(text) <= longest:
+        return text
+    half = (longest - 1) // 2
+    return f"{text[:half]}\N{HORIZONTAL ELLIPSIS}{text[-half:]}"
 
 
 def or_gap(value: float | None) -> float:

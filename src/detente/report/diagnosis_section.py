@@ -55,10 +55,14 @@ def _parts(found: Diagnoses, folder: Path) -> list[DiagnosisPart]:
     parts = []
     if found.series:
         drawing = draw_conflict_over_training([_first(found.series)], folder)
-        parts.append(DiagnosisPart("gradients-over-time", "Gradients over training", _one(found, found.series), (drawing,)))
+        parts.append(
+            DiagnosisPart("gradients-over-time", "Gradients over training", _one(found, found.series), (drawing,))
+        )
     if found.gradients:
         heat = cosine_heat(list(found.gradients.values()))
-        parts.append(DiagnosisPart("gradients-by-layer", "Gradients by layer", _all(found, found.gradients), (), (heat,)))
+        parts.append(
+            DiagnosisPart("gradients-by-layer", "Gradients by layer", _all(found, found.gradients), (), (heat,))
+        )
     if found.affinity:
         heat = affinity_heat(_first(found.affinity))
         parts.append(DiagnosisPart("affinities", "Affinity", _one(found, found.affinity), (), (heat,)))
@@ -67,7 +71,9 @@ def _parts(found: Diagnoses, folder: Path) -> list[DiagnosisPart]:
         parts.append(DiagnosisPart("masks", "Masks", _one(found, found.masks), *_mask_views(masks, folder)))
     if found.similarity:
         similarity = _first(found.similarity)
-        heat = symmetric_heat("cka", "Similarity of the last layer", SIMILARITY_CAPTION, similarity.languages, similarity.matrix(-1))
+        heat = symmetric_heat(
+            "cka", "Similarity of the last layer", SIMILARITY_CAPTION, similarity.languages, similarity.matrix(-1)
+        )
         drawing = draw_similarity(similarity, folder)
         parts.append(DiagnosisPart("similarities", "Similarity", _one(found, found.similarity), (drawing,), (heat,)))
     return parts
@@ -94,7 +100,9 @@ def mask_overlaps(masks: ParameterMasks) -> Matrix:
 def _agreement(agreement: Agreement, folder: Path) -> list[DiagnosisPart]:
     drawing = draw_agreement(agreement, folder)
     whose = "Rank correlation of each diagnosis with what pairs lose; the line is its 95 % interval over languages."
-    return [DiagnosisPart("foretelling", "Which diagnosis foretells interference", whose, (drawing,))] if drawing else []
+    return (
+        [DiagnosisPart("foretelling", "Which diagnosis foretells interference", whose, (drawing,))] if drawing else []
+    )
 
 
 def _first(found: Mapping[int, Found]) -> Found:

@@ -71,7 +71,9 @@ def interference_heat(matrix: InterferenceMatrix) -> HeatTable:
     rows = []
     for place, language in enumerate(matrix.languages):
         cells = [
-            heat_cell(cell.difference, largest, is_better="lower", word=cell.word, has_learned=cell.has_learned) if cell else HeatCell()
+            heat_cell(cell.difference, largest, is_better="lower", word=cell.word, has_learned=cell.has_learned)
+            if cell
+            else HeatCell()
             for cell in matrix.cells[place]
         ]
         rows.append(HeatRow(language, (language,), (*cells, _mean(matrix.row_means[place], largest))))
@@ -136,7 +138,10 @@ def symmetric_heat(key: str, title: str, caption: str, languages: tuple[str, ...
         HeatRow(
             language,
             (language,),
-            tuple(HeatCell() if value is None else heat_cell(estimate([value]), largest, is_better="higher") for value in row),
+            tuple(
+                HeatCell() if value is None else heat_cell(estimate([value]), largest, is_better="higher")
+                for value in row
+            ),
         )
         for language, row in zip(languages, values, strict=True)
     )
@@ -153,7 +158,11 @@ def heat_cell(
         is_better: lower or higher.
     """
     is_clear = value.is_above_zero or value.is_below_zero
-    arm = "" if value.half_width is None else f"{numbers.PLUS_MINUS}\N{NO-BREAK SPACE}{value.half_width:.{_digits(largest)}f}"
+    arm = (
+        ""
+        if value.half_width is None
+        else f"{numbers.PLUS_MINUS}\N{NO-BREAK SPACE}{value.half_width:.{_digits(largest)}f}"
+    )
     text = _number(value.mean, largest)
     if not has_learned:
         return HeatCell(f"{text}{numbers.DAGGER}", arm, "", "cannot tell")

@@ -26,7 +26,8 @@ def ladder_table(study: Study) -> Table:
         row
         for mixture in study.mixtures
         for _, row in sorted(
-            ((gain.mean, _row(study, system, gain)) for system, gain in _gains(study, mixture)), key=lambda pair: -pair[0]
+            ((gain.mean, _row(study, system, gain)) for system, gain in _gains(study, mixture)),
+            key=lambda pair: -pair[0],
         )
     ]
     return Table("ladder", "Ladder of treatments", CAPTION, "mixture", columns, tuple(rows), (NOTE,), "treatment")

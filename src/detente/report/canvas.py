@@ -61,6 +61,8 @@ class Drawing:
     kind: str
     languages: tuple[str, ...] = ()
     """What it is drawn for: the page's filter goes by them; empty, it always shows."""
+    tips: tuple[str, ...] = ()
+    """What the page says of a mark that is pointed at; mark number n has the group id `tip-n`."""
 
 
 @contextmanager
@@ -97,7 +99,7 @@ def save(figure: "Figure", folder: Path, drawing: Drawing) -> Drawing:
         figure.savefig(f"{path}.png", dpi=200, metadata={"Software": None})
         figure.savefig(f"{path}.svg", metadata={"Date": None, "Creator": None})
     source = Path(f"{path}.svg").read_text(encoding="utf-8")
-    svg = for_page(source, drawing.key, drawing.title, drawing.description)
+    svg = for_page(source, drawing.key, drawing.title, drawing.description, drawing.tips)
     return replace(drawing, svg=svg)
 
 
@@ -107,6 +109,14 @@ def file_labels(labels: Sequence[str], languages: Sequence[str]) -> list[str]:
     return [
         label if safe else f"language-{languages.index(label) + 1}" for label, safe in zip(labels, is_safe, strict=True)
     ]
+
+
+def shortened(text: str, longest: int) -> str:
+    """Without its middle, where a long name would leave no room for the numbers."""
+    if len(text) <= longest:
+        return text
+    half = (longest - 1) // 2
+    return f"{text[:half]}\N{HORIZONTAL ELLIPSIS}{text[-half:]}"
 
 
 def or_gap(value: float | None) -> float:

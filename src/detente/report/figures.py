@@ -53,13 +53,14 @@ def draw_interference(study: Study, mixture: tuple[str, ...], folder: Path) -> D
         return None
     figure, axes = new_figure(0.6 + 0.2 * len(bars) + 0.22 * len(mixture))
     places = _places([label for label, _, _ in bars])
-    for place, (_, system, comparison) in zip(places, bars, strict=True):
-        _bar(axes, place, _look(study, system), comparison)
+    for number, (place, (_, system, comparison)) in enumerate(zip(places, bars, strict=True)):
+        _bar(axes, place, _look(study, system), comparison, f"tip-{number}")
     _finish_bars(axes, places, bars)
     key = f"interference-{_file_name(study, mixture)}"
     title = f"Interference in {'+'.join(mixture)}"
-    values = "; ".join(f"{label} {system_label(system)} {_words(comparison)}" for label, system, comparison in bars)
-    drawing = Drawing(key, title, f"Bits per character minus mono: {values}.", "", "interference", mixture)
+    values = tuple(f"{label} {system_label(system)} {_words(comparison)}" for label, system, comparison in bars)
+    words = f"Bits per character minus mono: {'; '.join(values)}."
+    drawing = Drawing(key, title, words, "", "interference", mixture, values)
     return save(figure, folder, drawing)
 
 
@@ -90,18 +91,18 @@ def _look(study: Study, system: System) -> Look:
     return look_of_variant(study.variants.index(system.variant)) if system.variant else look_of(system.treatment)
 
 
-def _bar(axes: "Axes", place: float, look: Look, comparison: Comparison) -> None:
+def _bar(axes: "Axes", place: float, look: Look, comparison: Comparison, mark: str) -> None:
     difference = comparison.difference
     if not comparison.has_learned:
         # Drawn to scale it would squeeze the bars that mean something.
-        axes.text(0, place, f" not learned yet{numbers.DAGGER}", va="center", color=MUTED, style="italic")
+        axes.text(0, place, f" not learned yet{numbers.DAGGER}", va="center", color=MUTED, style="italic", gid=mark)
         return
     # A hollow bar stands on one seed: nothing follows from its length.
     fill = "none" if difference.low is None else look.color
     if look.hatch and difference.low is not None:
         axes.barh(place, difference.mean, height=0.66, color=fill, edgecolor=HATCH, hatch=look.hatch, linewidth=0)
         fill = "none"
-    axes.barh(place, difference.mean, height=0.66, color=fill, edgecolor=look.color, linewidth=1)
+    axes.barh(place, difference.mean, height=0.66, color=fill, edgecolor=look.color, linewidth=1, gid=mark)
     if difference.low is not None and difference.high is not None:
         arms = [[difference.mean - difference.low], [difference.high - difference.mean]]
         axes.errorbar(difference.mean, place, xerr=arms, color=INK, capsize=2.5, linewidth=1.1)

@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from detente.diagnosis_results.affinity import LookaheadAffinity
 from detente.diagnosis_results.agreement import Matrix
-from detente.diagnosis_results.gradients import GradientConflict
+from detente.diagnosis_results.gradients import GradientConflict, PairConflict
 from detente.report import numbers
 from detente.report.interference_matrix import InterferenceMatrix
 from detente.report.matrix_table import matrix_table
@@ -16,6 +16,8 @@ LEVELS = 4
 """Shades on either side of zero."""
 FAINTEST = 0.04
 """Of the largest number: below it a cell has no colour."""
+NO_INTERVAL = "One seed gives no interval: nothing follows from the size of a number."
+OVER = {True: "mean over seeds and 95 % interval", False: "one seed, with the 95 % interval of its measurement alone"}
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class HeatTable:
     key: str
     title: str
     caption: str
+    legend: str
+    """What its colours mean."""
     corner: str
     columns: tuple[str, ...]
     rows: tuple[HeatRow, ...]
@@ -76,14 +80,16 @@ def interference_heat(matrix: InterferenceMatrix) -> HeatTable:
     means = tuple(_mean(mean, largest) for mean in matrix.column_means)
     foot = HeatRow("what others lose to it", (), (*means, HeatCell()))
     columns = (*matrix.languages, "mean")
-    return HeatTable(table.key, table.title, table.caption, "hurt, beside", columns, tuple(rows), foot, table.notes)
+    legend = "Orange loses, blue gains; the stronger, the more."
+    heat = HeatTable(table.key, table.title, table.caption, legend, "hurt, beside", columns, tuple(rows), foot)
+    return replace(heat, notes=(*([] if heat.has_intervals else [NO_INTERVAL]), *table.notes))
 
 
 def cosine_heat(found: Sequence[GradientConflict]) -> HeatTable:
     """Pairs of languages (rows) over all shared parameters, each layer and each kind of module (columns); one measurement a seed."""
     first = found[0]
     estimates = {
-        (pair, region): _cosines([each.pair(*pair, region).corrected for each in found])
+        (pair, region): _cosines([each.pair(*pair, region) for each in found])
         for pair in first.pairs
         for region in first.regions
     }
@@ -97,11 +103,12 @@ def cosine_heat(found: Sequence[GradientConflict]) -> HeatTable:
         for pair in first.pairs
     ]
     caption = (
-        "Cosine of the gradients of two languages without sampling noise, mean over seeds and 95 % interval; below zero they "
-        "conflict. A kind of module is taken over all layers. Empty where a gradient is lost in its noise."
+        f"Cosine of the gradients of two languages without sampling noise, {OVER[len(found) > 1]}; below zero they conflict. "
+        "A kind of module is taken over all layers. Empty where a gradient is lost in its noise."
     )
     columns = tuple("all shared" if region.label == "theta" else region.label for region in first.regions)
-    return HeatTable("gradient-places", "Where gradients conflict", caption, "languages", columns, tuple(rows))
+    legend = "Orange conflicts, blue agrees; the stronger, the more."
+    return HeatTable("gradient-places", "Where gradients conflict", caption, legend, "languages", columns, tuple(rows))
 
 
 def affinity_heat(found: LookaheadAffinity) -> HeatTable:
@@ -120,7 +127,8 @@ def affinity_heat(found: LookaheadAffinity) -> HeatTable:
         "Percent of the column's loss that one step on the row's language takes away, on other text; below zero the step harms. "
         f"Mean over {len(found.draws)} draws of batches and 95 % interval."
     )
-    return HeatTable("affinity", "Affinity", caption, "step on, effect on", found.languages, tuple(rows))
+    legend = "Orange harms, blue helps; the stronger, the more."
+    return HeatTable("affinity", "Affinity", caption, legend, "step on, effect on", found.languages, tuple(rows))
 
 
 def symmetric_heat(key: str, title: str, caption: str, languages: tuple[str, ...], values: Matrix) -> HeatTable:
@@ -137,7 +145,7 @@ def symmetric_heat(key: str, title: str, caption: str, languages: tuple[str, ...
         )
         for language, row in zip(languages, values, strict=True)
     )
-    return HeatTable(key, title, caption, "languages", languages, rows)
+    return HeatTable(key, title, caption, "The stronger the blue, the more alike.", "languages", languages, rows)
 
 
 def heat_cell(
@@ -166,10 +174,13 @@ def _mean(mean: Estimate | None, largest: float) -> HeatCell:
     return heat_cell(mean, largest, is_better="lower") if mean else HeatCell()
 
 
-def _cosines(values: Sequence[float | None]) -> Estimate | None:
-    """Only where every seed has one."""
-    known = [value for value in values if value is not None]
-    return estimate(known) if len(known) == len(values) else None
+def _cosines(pairs: Sequence[PairConflict]) -> Estimate | None:
+    """Only where every seed has one; a single seed has the interval of its own measurement."""
+    known = [pair.corrected for pair in pairs if pair.corrected is not None]
+    if len(known) < len(pairs):
+        return None
+    low, high = pairs[0].interval or (None, None)
+    return estimate(known) if len(known) > 1 else Estimate(known[0], low, high, 1)
 
 
 def _cosine_cell(value: Estimate | None, largest: float) -> HeatCell:

@@ -3,18 +3,19 @@
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from itertools import groupby
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from detente.languages import LANGUAGES
 from detente.report import numbers, phrases
 from detente.report.canvas import Drawing
-from detente.report.comparisons import FREE_SETTINGS, bits, by_seed, flatten
+from detente.report.comparisons import FREE_SETTINGS, Comparison, bits, by_seed, flatten
 from detente.report.diagnoses import Diagnoses
 from detente.report.diagnosis_section import DiagnosisPart
 from detente.report.heat import interference_heat
@@ -28,6 +29,8 @@ from detente.report.variants import variant_facts
 from detente.report.verdict import Finding, cautions, matrix_cells, pairs_verdict, verdicts
 from detente.results import RunRecord
 
+Cells = Mapping[tuple[str, str], Comparison]
+"""Who is hurt, by whom -> what is lost."""
 TEMPLATE = "page.html"
 SCRIPT = "page.js"
 
@@ -45,7 +48,7 @@ def render(
         diagnoses: mixture -> what its untreated runs were diagnosed with.
         parts: the section on diagnoses.
     """
-    filters = Filters(study)
+    filters, cells = Filters(study), matrix_cells(study)
     facts = [_facts(run.record) for run in study.runs]
     shared = _shared(facts)
     script = resources.files("detente.report").joinpath(SCRIPT).read_text(encoding="utf-8")
@@ -59,7 +62,7 @@ def render(
         verdicts=verdicts(study, diagnoses or {}),
         pairs=pairs_verdict(study),
         cautions=cautions(study),
-        facts_of=lambda finding: _facts_of(study, finding),
+        facts_of=lambda finding: _facts_of(study, finding, cells),
         variants=variant_facts(study),
         second_order=second_order_findings(study),
         matrix=interference_heat(interference_matrix(study)) if has_matrix(study) else None,
@@ -84,6 +87,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["svg"] = lambda drawing: Markup(drawing.svg)  # built by svg.py, where text stays text
+    environment.filters["coded"] = coded
     environment.filters["column_groups"] = column_groups
     environment.filters["row_groups"] = row_groups
     environment.filters["mixture"] = phrases.mixture_name
@@ -102,6 +106,11 @@ def row_groups(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     return [(name, list(some)) for name, some in groupby(rows, lambda row: row.group)]
 
 
+def coded(text: str) -> Markup:
+    """A sentence in which `words` are what one types."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
 def language_name(label: str) -> str:
     """Swahili (sw), where the label is a code that we know."""
     entry = LANGUAGES.get(label)
@@ -116,14 +125,14 @@ def _in_order(study: Study) -> list[Run]:
     return [run for runs in study.by_system.values() for run in runs.values()]
 
 
-def _facts_of(study: Study, finding: Finding) -> list[tuple[str, str]]:
+def _facts_of(study: Study, finding: Finding, cells: Cells) -> list[tuple[str, str]]:
     """Of a language in a mixture: its scores, and its worst and best company in pairs, where that is beyond doubt."""
-    systems = (("alone", mono(finding.language)), ("together", System(finding.mixture, "none")))
+    systems = (("bits alone", mono(finding.language)), ("bits together", System(finding.mixture, "none")))
     scores = [(name, by_seed(study, system, finding.language, bits)) for name, system in systems]
     facts = [(name, numbers.plain(estimate(list(values.values())))) for name, values in scores if values]
-    cells = {by: cell for (hurt, by), cell in matrix_cells(study).items() if hurt == finding.language}
+    beside = {by: cell for (hurt, by), cell in cells.items() if hurt == finding.language}
     for term, word, worst in (("hurt most beside", "hurt", max), ("helped most beside", "helped", min)):
-        clear = {by: cell.difference.mean for by, cell in cells.items() if cell.word == word}
+        clear = {by: cell.difference.mean for by, cell in beside.items() if cell.word == word}
         if clear:
             other = worst(clear, key=lambda by: clear[by])
             facts.append((term, f"{phrases.name(other)} ({numbers.difference(clear[other])})"))
@@ -143,7 +152,7 @@ def _row_of(run: Run, shared: Mapping[str, str]) -> dict[str, Any]:
         "steps": numbers.count(record.steps),
         "sittings": record.sittings,
         "tasks": len(run.tasks),
-        "finished": record.finished,
+        "finished": record.finished[:16].replace("T", " "),
         "own": "; ".join(f"{name} {value}" for name, value in sorted(own.items())),
     }
 

@@ -1,19 +1,16 @@
 """The rules of the verdict: numbers in, one sentence out. None claims more than an interval over seeds allows."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from detente.report import numbers, phrases
 from detente.report.comparisons import Comparison
-from detente.report.statistics import Estimate, Word, seeds_needed, word_for
+from detente.report.statistics import Estimate, Word
 
 # A mixture shown a share of mono's text between these is said to have seen as much.
 SAME_EXPOSURE = (0.95, 1.05)
 MOST_NAMED = 3
 """Examples in a sentence; the tables have all."""
-FEWEST_SEEDS = 3
-MOST_SEEDS = 30
-"""Of a difference that takes more to tell from none, nobody should wait for the seeds."""
 
 
 @dataclass(frozen=True)
@@ -47,44 +44,24 @@ class Cost:
     """Training seconds over those of the untreated."""
 
 
-@dataclass(frozen=True)
-class Situation:
-    """What the advice on one mixture depends on."""
-
-    seeds: int
-    stuck: tuple[str, ...] = ()
-    """Languages with a run on the unigram plateau."""
-    differences: Mapping[str, Estimate] = field(default_factory=dict)
-    """Language -> interference, of those that have learned."""
-    remedies: Mapping[str, str] = field(default_factory=dict)
-    """Language -> the treatment that is better than untreated beyond doubt, and best."""
-    has_treatments: bool = False
-    capacity: tuple[str, ...] = ()
-    """Languages that the shared adapter, which is capacity alone, helps."""
-    company: Mapping[str, str] = field(default_factory=dict)
-    """Language -> whom it should be kept apart from: the one that hurts it most in pairs, beyond doubt."""
-    less_text: tuple[str, ...] = ()
-    """Languages that the mixture was shown less of than mono."""
-
-    def languages(self, word: Word) -> list[str]:
-        """Those that the numbers say it of."""
-        return [label for label, difference in self.differences.items() if word_for(difference) == word]
-
-
-def tally_sentence(words: Mapping[str, Word]) -> str:
-    """What mixing does, all languages in one sentence."""
-    groups = {
-        word: [label for label, each in words.items() if each == word] for word in ("hurt", "helped", "cannot tell")
-    }
+def tally_sentence(compared: Mapping[str, Comparison | None]) -> str:
+    """What mixing does, all languages in one sentence, in bits per character."""
+    hurt, helped = (
+        [
+            f"{phrases.name(label)} ({numbers.difference(each.difference.mean)})"
+            for label, each in _by_size(compared, word)
+        ]
+        for word in ("hurt", "helped")
+    )
+    unsure = phrases.names([label for label, each in compared.items() if not each or each.word == "cannot tell"])
     parts = [
-        *([f"hurts {phrases.names(groups['hurt'])}"] if groups["hurt"] else []),
-        *([f"helps {phrases.names(groups['helped'])}"] if groups["helped"] else []),
+        *([f"hurts {phrases.listed(hurt)}"] if hurt else []),
+        *([f"helps {phrases.listed(helped)}"] if helped else []),
     ]
-    unsure = phrases.names(groups["cannot tell"])
     if not parts:
         return f"What training together does to {unsure}, we cannot tell."
     rest = f" Of {unsure} we cannot tell." if unsure else ""
-    return f"Training together {' and '.join(parts)}.{rest}"
+    return f"Training together {' and '.join(parts)} bits per character.{rest}"
 
 
 def interference_sentence(language: str, mixture: Sequence[str], comparison: Comparison | None) -> str:
@@ -174,7 +151,7 @@ def places_sentence(places: Sequence[Place]) -> str:
     found = "; ".join(f"in {where} ({_some(pairs)})" for where, pairs in by_place.items())
     return (
         f"Gradients conflict beyond doubt {found}: {len(clear)} of {len(places)} comparisons of a layer or kind of module over "
-        f"{phrases.seeds(num_seeds)}, where chance alone gives about {len(places) / 40:.1g}."
+        f"{phrases.seeds(num_seeds)}, where chance alone gives {_by_chance(len(places))}."
     )
 
 
@@ -199,96 +176,21 @@ def pairs_sentence(cells: Mapping[tuple[str, str], Comparison]) -> str:
         f"{phrases.name(pair[0])} beside {phrases.name(pair[1])} ({numbers.difference(cells[pair].difference.mean)})"
         for pair in worst[:MOST_NAMED]
     ]
-    start = f"Of {len(cells)} cases of one language beside one other: {', '.join([*counts, *rest])}."
+    cases = f"{len(cells)} cases of one language beside one other"
+    start = (
+        f"Of {cases}: {', '.join([*counts, *rest])}."
+        if counts
+        else f"Of none of the {cases} can we tell whether it is hurt."
+    )
     if not named:
         return start
-    doubt = "" if clear else ", none of it beyond doubt"
-    return f"{start} Most is lost by {phrases.listed(named)} bits per character{doubt}."
+    most = "Beyond doubt, most is lost" if clear else "Most, though not beyond doubt, is lost"
+    return f"{start} {most} by {phrases.listed(named)} bits per character."
 
 
-def next_steps(now: Situation) -> tuple[str, ...]:
-    """What to do next, the most needed first."""
-    return tuple(
-        step
-        for step in (_train_longer(now), _seeds(now), *_treat(now), _capacity(now), _group(now), _text(now), _done(now))
-        if step
-    )
-
-
-def _train_longer(now: Situation) -> str:
-    return (
-        f"Train longer: not every run of {phrases.names(now.stuck)} has left the unigram plateau." if now.stuck else ""
-    )
-
-
-def _seeds(now: Situation) -> str:
-    if now.seeds < FEWEST_SEEDS:
-        return f"Run more seeds: {phrases.seeds(FEWEST_SEEDS)} or more give an interval that is worth something."
-    parts, hopeless = [], []
-    for label in now.languages("cannot tell"):
-        difference, name = now.differences[label], phrases.name(label)
-        needed = seeds_needed(difference, MOST_SEEDS)
-        if difference.low is None:
-            parts.append(name)
-        elif needed is None:
-            hopeless.append(name)
-        else:
-            parts.append(f"{name} (about {needed}, if it stays at {numbers.difference(difference.mean)})")
-    more = f"Run more seeds for {phrases.listed(parts)}." if parts else ""
-    settled = (
-        f"For {phrases.listed(hopeless)} more seeds are no help: it would take over {MOST_SEEDS} to tell so small a difference from none."
-        if hopeless
-        else ""
-    )
-    return " ".join(filter(None, (more, settled)))
-
-
-def _treat(now: Situation) -> list[str]:
-    hurt = now.languages("hurt")
-    by_remedy: dict[str, list[str]] = {}
-    for label in hurt:
-        if label in now.remedies:
-            by_remedy.setdefault(now.remedies[label], []).append(label)
-    left = [label for label in hurt if label not in now.remedies]
-    steps = [
-        f"Use {remedy} for {phrases.names(labels)}: of what was tried it recovers most."
-        for remedy, labels in by_remedy.items()
-    ]
-    if left and now.has_treatments:
-        steps.append(
-            f"No treatment helps {phrases.names(left)} beyond doubt: try a larger model, or drop or group languages."
-        )
-    elif left:
-        steps.append(f"Try treatments for {phrases.names(left)}: the study has none for this mixture.")
-    return steps
-
-
-def _capacity(now: Situation) -> str:
-    if not now.capacity:
-        return ""
-    return f"Try a larger model: the shared adapter, which is capacity alone, helps {phrases.names(now.capacity)}."
-
-
-def _group(now: Situation) -> str:
-    hurt = set(now.languages("hurt"))
-    apart = [
-        f"{phrases.name(label)} apart from {phrases.name(other)}"
-        for label, other in now.company.items()
-        if label in hurt
-    ]
-    return f"Try other groups: {phrases.listed(apart)}, which hurts most in pairs." if apart else ""
-
-
-def _text(now: Situation) -> str:
-    hurt = [label for label in now.languages("hurt") if label in now.less_text]
-    return f"Rule out that {phrases.names(hurt)} lost for want of text: `budget: examples`." if hurt else ""
-
-
-def _done(now: Situation) -> str:
-    words = [word_for(difference) for difference in now.differences.values()]
-    if now.stuck or not words or set(words) != {"helped"}:
-        return ""
-    return "Train them together: no language is hurt, and there is nothing to treat."
+def _by_size(compared: Mapping[str, Comparison | None], word: str) -> list[tuple[str, Comparison]]:
+    found = [(label, each) for label, each in compared.items() if each and each.word == word]
+    return sorted(found, key=lambda pair: -abs(pair[1].difference.mean))
 
 
 def _company(language: str, mixture: Sequence[str]) -> str:
@@ -319,6 +221,12 @@ def _some(parts: Sequence[str]) -> str:
     """The first few, and how many more there are."""
     more = len(parts) - MOST_NAMED
     return ", ".join([*parts[:MOST_NAMED], *([f"{more} more"] if more > 0 else [])])
+
+
+def _by_chance(count: int) -> str:
+    """Of so many 95 % intervals around zero, one in forty lies below it."""
+    expected = count / 40
+    return "less than one" if expected < 1 else f"about {expected:.0f}"
 
 
 def _cosine(place: Place) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from detente.diagnosis_results.gradients import THETA, GradientConflict
-from detente.report import numbers, rules
+from detente.report import advice, numbers, rules
 from detente.report.comparisons import Comparison, against_untreated, inconsistencies, interference, recovered
 from detente.report.diagnoses import Diagnoses
 from detente.report.interference_matrix import has_matrix, interference_matrix, mixtures_beside_matrix
@@ -117,11 +117,11 @@ def _verdict(study: Study, mixture: tuple[str, ...], diagnoses: Diagnoses | None
     helpful = [system for system in _treated(study, mixture) if _helped(study, system)]
     return MixtureVerdict(
         mixture,
-        rules.tally_sentence({finding.language: finding.word for finding in found}),
+        rules.tally_sentence({label: interference(study, System(mixture, "none"), label) for label in mixture}),
         found,
         rules.places_sentence(places_of(list(diagnoses.gradients.values()) if diagnoses else [])),
         rules.cost_sentence([cost_of(study, system) for system in helpful]),
-        rules.next_steps(_situation(study, mixture)),
+        advice.next_steps(_situation(study, mixture)),
     )
 
 
@@ -143,12 +143,12 @@ def _finding(study: Study, mixture: tuple[str, ...], language: str) -> Finding:
     return Finding(mixture, language, word, text, rules.treatments_sentence(language, compared), transfer)
 
 
-def _situation(study: Study, mixture: tuple[str, ...]) -> rules.Situation:
+def _situation(study: Study, mixture: tuple[str, ...]) -> advice.Situation:
     untreated, treated = System(mixture, "none"), _treated(study, mixture)
     compared = {label: interference(study, untreated, label) for label in mixture}
     known = {label: comparison for label, comparison in compared.items() if comparison}
     low, _ = rules.SAME_EXPOSURE
-    return rules.Situation(
+    return advice.Situation(
         seeds=max((comparison.difference.seeds for comparison in known.values()), default=0),
         stuck=tuple(label for label, comparison in known.items() if not comparison.has_learned),
         differences={label: comparison.difference for label, comparison in known.items() if comparison.has_learned},

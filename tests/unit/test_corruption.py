@@ -141,9 +141,13 @@ def test_a_damaged_checkpoint_gives_the_one_before(saved: Saved, name: str, harm
 
 @cases(10)
 def test_when_both_are_damaged_that_is_said(saved: Saved, harm: Damage) -> None:
-    with damaged(saved.root / "step-1" / WEIGHTS, harm), damaged(saved.root / "step-2" / WEIGHTS, harm):
-        with pytest.raises(DetenteError, match=r"every checkpoint in .* is damaged"):
-            loaded(saved)
+    first, second = (saved.root / f"step-{step}" / WEIGHTS for step in (1, 2))
+    with (
+        damaged(first, harm),
+        damaged(second, harm),
+        pytest.raises(DetenteError, match=r"every checkpoint in .* is damaged"),
+    ):
+        loaded(saved)
 
 
 @pytest.fixture(scope="module")
@@ -285,7 +289,9 @@ def test_a_record_of_an_older_detente_has_no_checksum(tmp_path: Path) -> None:
     assert read_record(tmp_path) == RECORD
 
 
-@pytest.mark.parametrize("text", ['{"step": 1}\n', '{"step": 1, "crc": "00000000"}\n', "[1]\n", "[" * 2000 + "\n", "{}\n"])
+@pytest.mark.parametrize(
+    "text", ['{"step": 1}\n', '{"step": 1, "crc": "00000000"}\n', "[1]\n", "[" * 2000 + "\n", "{}\n"]
+)
 def test_a_line_that_is_not_what_was_written(text: str, tmp_path: Path) -> None:
     """The first has no checksum, as an older detente wrote them."""
     (tmp_path / METRICS_FILE).write_text(text, encoding="utf-8")

@@ -141,8 +141,12 @@ def test_a_damaged_checkpoint_gives_the_one_before(saved: Saved, name: str, harm
 
 @cases(10)
 def test_when_both_are_damaged_that_is_said(saved: Saved, harm: Damage) -> None:
-    complaint = pytest.raises(DetenteError, match=r"every checkpoint in .* is damaged")
-    with damaged(saved.root / "step-1" / WEIGHTS, harm), damaged(saved.root / "step-2" / WEIGHTS, harm), complaint:
+    first, second = (saved.root / f"step-{step}" / WEIGHTS for step in (1, 2))
+    with (
+        damaged(first, harm),
+        damaged(second, harm),
+        pytest.raises(DetenteError, match=r"every checkpoint in .* is damaged"),
+    ):
         loaded(saved)
 
 

@@ -18,7 +18,7 @@ from detente.settings.presets import PRESETS
 from detente.settings.schema import LanguageSettings, MetaSettings, StudySettings, TreatmentName
 from detente.settings.task_checks import resolve_task, task_problems
 from detente.settings.tasks import with_task_defaults
-from detente.settings.yaml_values import read_yaml
+from detente.settings.yaml_values import MOST_CHARACTERS, read_yaml
 
 LABELLED = ("languages", "variants", "tasks", "data")
 """Groups whose next key is a label of the user's."""
@@ -85,7 +85,8 @@ def problems_of_tasks(study: StudySettings) -> list[str]:
 def read(path: Path) -> str:
     """The text of a study file."""
     try:
-        return path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            return file.read(MOST_CHARACTERS + 1)
     except FileNotFoundError:
         raise DataError(f"there is no study file {path}. The examples folder has some to start from.") from None
     except IsADirectoryError:

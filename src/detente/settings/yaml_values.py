@@ -4,6 +4,7 @@ from typing import Any
 
 import yaml
 
+MOST_CHARACTERS = 1 << 20
 MOST_VALUES = 100_000
 """Aliases written out: a few lines of aliases of aliases can stand for billions."""
 
@@ -12,9 +13,11 @@ def read_yaml(text: str) -> Any:
     """What the text holds; None when it is empty. Tags that make objects are refused.
 
     Raises:
-        ValueError: it is not YAML, a value does not fit its tag, or there are too many values.
+        ValueError: it is not YAML, a value does not fit its tag, or it is too long.
     """
     try:
+        if len(text) > MOST_CHARACTERS:
+            raise ValueError(f"it has more than {MOST_CHARACTERS:,} characters")
         loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         if _count(node, {}) > MOST_VALUES:

@@ -211,8 +211,8 @@ def test_two_thousand_runs_open_soon(
     seconds = {path: median(time_to_open(page) for _ in range(3)) for path, page in pages.items()}
     ratio = seconds[big] / seconds[empty]
     assert pages[big].locator("#done + details tbody tr").count() == 2000
-    # Some 40 on an idle machine; an empty page takes about 20 ms, so that 3 s would be 150.
-    assert ratio < 1, f"{ratio:.0f} times an empty page"
+    # Measured: 2 to 5, of an empty page that takes 0.04 to 0.16 s as the machine is idle or not.
+    assert ratio < 30, f"{ratio:.0f} times an empty page"
 
 
 def time_to_open(page: Any) -> float:

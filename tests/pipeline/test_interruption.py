@@ -91,7 +91,7 @@ def test_interrupted_processes_save_and_go_on(
     to_group: bool, study_file: Callable, start_process: Start, tmp_path: Path
 ) -> None:
     """Ctrl-C in a terminal reaches all processes; a scheduler's SIGTERM only the first. One process can go on, too."""
-    study = study_file(training={**LONG, "steps": 800}, mixtures=["mono"], treatments=["none"], seeds=[1, 2])
+    study = study_file(training={**LONG, "steps": 500}, mixtures=["mono"], treatments=["none"], seeds=[1, 2])
     broken = tmp_path / "broken"
     arguments, engine = ("detente", "study", study, "--folder", broken), ("--engine", "processes", "--workers", "2")
     process = start_process(*arguments, *engine)

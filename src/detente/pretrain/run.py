@@ -231,7 +231,7 @@ class _Run:
         self, log: MetricsLog | None, progress: Progress | None, watch: Watch | None, *, start: int
     ) -> list[Observer]:
         last = self.settings.training.steps
-        limits = [
+        limits: list[Observer] = [
             SkipLimit(self.settings.meta.skip_limit, already=skipped_steps(self._metrics_until(start))),
             LeftOutLimit(self.settings.training.skip_nonfinite, already=left_out_updates(self._metrics_until(start))),
         ]

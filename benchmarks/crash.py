@@ -85,15 +85,15 @@ def main() -> None:
             min(tried, key=lambda trial: trial.kills).kill_and_compare()
         for trial in tried:
             trial.finish()
-    results = [trial.as_json() for trial in tried]
     record = {
         "date": now(),
         "machine": machine(),
         "asked": options.kills,
         "kills": sum(trial.kills for trial in tried),
         "inside_checkpoint_writes": sum(trial.inside for trial in tried),
+        "compared_with_unbroken": sum(trial.compared for trial in tried),
         "different": sum(trial.different for trial in tried),
-        "jobs": results,
+        "jobs": [trial.as_json() for trial in tried],
     }
     print(
         f"{record['kills']} kills, {record['inside_checkpoint_writes']} inside checkpoint writes: {record['different']} differ"
@@ -181,6 +181,7 @@ class Trial:
             self.kills += 1
             self._look()
         else:
+            self._wait(started, self._folder)
             self._compare()
 
     def finish(self) -> None:

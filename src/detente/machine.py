@@ -67,6 +67,32 @@ def peak_memory(device: torch.device) -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+def resident_memory() -> int:
+    """Bytes of this process in memory now; the peak so far where the system does not tell."""
+    with suppress(OSError):
+        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return peak_memory(torch.device("cpu"))
+
+
+CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+"""Of a container, version 2 and 1; `max` is none."""
+
+
+def memory_size(device: torch.device) -> int:
+    """Bytes that there are for this process: of the GPU, or of the machine or the container that it runs in."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limits = [int(text) for path in map(Path, CGROUP_LIMITS) if (text := _read(path)).isdigit()]
+    return min([whole, *limits])
+
+
+def _read(path: Path) -> str:
+    with suppress(OSError):
+        return path.read_text(encoding="ascii").strip()
+    return ""
+
+
 def machine(device: torch.device) -> dict[str, str]:
     """What the run was computed on."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()

@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from detente.corpus.read import sources
+from detente.disk import size
 from detente.errors import DataError
 from detente.pretrain.check_meta import CHECK_FILE, MetaCheck
 from detente.pretrain.data import RunData
@@ -15,6 +16,7 @@ from detente.results import MetaTerms
 from detente.settings import RunSettings, StudySettings
 from detente.study import plan_runs
 from detente.study.estimate import estimate_runs
+from detente.study.footprint import footprints, refuse_what_cannot_fit
 from detente.task_results import LanguageScore, TaskRecord
 from detente.terminal import duration, print_table
 
@@ -22,8 +24,14 @@ DIFFERENCES = ("central", "one-sided")
 
 
 def show_plan(console: Console, study: StudySettings, folder: Path) -> None:
-    """The runs of a study with their cost."""
+    """The runs of a study with their cost.
+
+    Raises:
+        ConfigError: one does not fit into this machine's memory, or all not on the disk.
+    """
     runs = plan_runs(study)
+    # First: it looks at how large this process is before it has built anything.
+    taken = footprints(runs, study.vocabulary.size)
     estimates = estimate_runs(runs, study.vocabulary.size)
     rows = [
         [
@@ -32,17 +40,24 @@ def show_plan(console: Console, study: StudySettings, folder: Path) -> None:
             f"{e.specific:,}",
             f"{run.settings.training.steps:,}",
             f"{e.tokens:,}",
+            size(t.memory),
+            size(t.disk),
             duration(e.seconds),
         ]
-        for run, e in zip(runs, estimates, strict=True)
+        for run, e, t in zip(runs, estimates, taken, strict=True)
     ]
     tokens, seconds = sum(e.tokens for e in estimates), sum(e.seconds for e in estimates)
-    rows.append(["all", "", "", "", f"{tokens:,}", duration(seconds)])
-    header = ["run", "shared", "per language", "steps", "tokens", "estimate"]
+    rows.append(["all", "", "", "", f"{tokens:,}", "", size(sum(t.disk for t in taken)), duration(seconds)])
+    header = ["run", "shared", "per language", "steps", "tokens", "memory", "disk", "estimate"]
     note = (
         f"Would be written to {folder}. The estimate is for runs one after another, from a few steps on this machine."
     )
-    print_table(console, f"{study.name}: {len(runs)} runs", header, rows, [note])
+    room = (
+        "Memory: of one run at its peak; with `--engine processes` there are as many at a time as workers. Disk: of a run's folder at "
+        "most, the text and its tokens left out."
+    )
+    print_table(console, f"{study.name}: {len(runs)} runs", header, rows, [note, room])
+    refuse_what_cannot_fit(runs, taken, folder)
 
 
 def show_check(console: Console, study: StudySettings, folder: Path) -> None:

@@ -1,0 +1,75 @@
+"""bf16 against float32: the same runs end with the same bits per character, within 1 %.
+
+    python benchmarks/bf16.py --seeds 1 --steps 600 --out benchmarks/results/bf16.json
+
+The demo's two constructed languages together at the preset `tiny`, without treatment and with meta-adapters, each in both precisions; same
+seeds, so same batches and masks. On a CPU autocast rounds as on a GPU: what is tried is the rounding, not the speed.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from meta_cost import machine
+
+from detente.prepare import prepare
+from detente.pretrain import pretrain
+from detente.results import RunRecord, now, write_json
+from detente.study.demo import demo_study
+from detente.study.plan import PlannedRun, plan_runs
+
+PRECISIONS = ("float32", "bf16")
+TREATMENTS = ("none", "meta-adapter")
+ALLOWED = 0.01
+
+
+def main() -> None:
+    """Train, compare, print and write."""
+    options = _options()
+    study = demo_study(options.seeds)
+    joint = [run for run in plan_runs(study) if len(run.settings.mixture) > 1 and run.settings.system in TREATMENTS]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        prepare(study, folder, mixtures=[run.settings.mixture for run in joint])
+        results = [_compared(run, folder, options.steps) for run in joint]
+    worst = max(abs(difference) for result in results for difference in result["difference"].values())
+    print(f"largest difference {100 * worst:.2f} %")
+    if options.out:
+        record = {"date": now(), "machine": machine(), "steps": options.steps, "largest_difference": worst}
+        write_json(options.out, {**record, "runs": results})
+    raise SystemExit(0 if worst < ALLOWED else 1)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--out", type=Path)
+    return parser.parse_args()
+
+
+def _compared(run: PlannedRun, folder: Path, steps: int) -> dict[str, Any]:
+    found = {precision: _bits(_trained(run, folder, precision, steps)) for precision in PRECISIONS}
+    one, other = (found[precision] for precision in PRECISIONS)
+    difference = {label: other[label] / one[label] - 1 for label in one}
+    print(
+        f"{run.name}: " + ", ".join(f"{label} {one[label]:.4f} {share:+.2%}" for label, share in difference.items()),
+        flush=True,
+    )
+    return {"run": run.name, "bits_per_character": found, "difference": difference}
+
+
+def _trained(run: PlannedRun, folder: Path, precision: str, steps: int) -> RunRecord:
+    changes = {"precision": precision, "steps": steps, "validate_every": steps, "checkpoint_every": steps}
+    training = run.settings.training.model_copy(update=changes)
+    settings = run.settings.model_copy(update={"training": training})
+    return pretrain(settings, folder / "data" / settings.vocabulary, folder / "runs" / f"{run.name}-{precision}")
+
+
+def _bits(record: RunRecord) -> dict[str, float]:
+    return {label: result.test.bits_per_character for label, result in record.languages.items()}
+
+
+if __name__ == "__main__":
+    main()

@@ -158,7 +158,7 @@ def places_sentence(places: Sequence[Place]) -> str:
 def cost_sentence(costs: Sequence[Cost]) -> str:
     """What the treatments that help cost; `costs` are of these only."""
     known = [text for cost in costs if (text := _cost(cost))]
-    return f"What helps costs, beside untreated: {'; '.join(known)}." if known else ""
+    return f"What helps takes, beside untreated: {'; '.join(known)}." if known else ""
 
 
 def pairs_sentence(cells: Mapping[tuple[str, str], Comparison]) -> str:

@@ -133,7 +133,7 @@ def test_transfer(changes: list[TransferChange], sentence: str) -> None:
         ([Cost("ffn", None, None)], ""),
         (
             [Cost("ffn", 120_000, 1.02), Cost("meta-adapter", None, 3.1)],
-            "What helps costs, beside untreated: ffn 120,000 more parameters, 1.0 x the training time; meta-adapter 3.1 x the training time.",
+            "What helps takes, beside untreated: ffn 120,000 more parameters, 1.0 x the training time; meta-adapter 3.1 x the training time.",
         ),
     ],
 )

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from detente.disk import flush, told_when_full
 from detente.errors import RecordError
@@ -23,6 +23,8 @@ RECORD_VERSION = 1
 RECORD_FILE = "record.json"
 METRICS_FILE = "metrics.jsonl"
 LONGEST_LINE = 16_384
+MOST_NATS = 700.0
+"""exp of more has no floating-point number. What counts give is far below."""
 
 # Metric -> (unit, whether lower is better). Bold type, arrows and colours come from here.
 METRICS: dict[str, tuple[str, Literal["lower", "higher"]]] = {
@@ -54,9 +56,9 @@ class Score(Part):
 class Baseline(Part):
     """Count models on the same test tokens: what is reached without context (unigram) and with the token before (bigram)."""
 
-    unigram: float
+    unigram: float = Field(le=MOST_NATS)
     """Nats per token."""
-    bigram: float
+    bigram: float = Field(le=MOST_NATS)
     """Nats per token."""
 
 

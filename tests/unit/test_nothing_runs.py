@@ -45,9 +45,9 @@ def _unsafe_call(node: ast.Call) -> Iterator[str]:
     yield from (f"{key} is not False" for key in FALSE_ONLY & given.keys() if given[key] != "False")
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: "/".join(path.parts[path.parts.index("detente") :]))
-def test_no_code_of_others_is_run(path: Path) -> None:
-    assert unsafe(path.read_text(encoding="utf-8")) == []
+def test_no_code_of_others_is_run() -> None:
+    found = {str(path): problems for path in SOURCES if (problems := unsafe(path.read_text(encoding="utf-8")))}
+    assert found == {}
 
 
 @pytest.mark.parametrize(

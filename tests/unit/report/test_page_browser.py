@@ -73,14 +73,9 @@ def _chromium(profile: Path, *arguments: str) -> str:
     return done.stdout
 
 
-@pytest.fixture
-def page(write_study: Callable[..., Path]) -> Path:
-    return write_report(write_study(seeds=(1, 2), stuck={"en+sw_ffn_seed1"}, absent={"en+sw_adapter_seed1"}))
-
-
 @pytest.mark.parametrize("width", [390, 1280])
-def test_the_page_never_scrolls_sideways(page: Path, tmp_path: Path, width: int) -> None:
-    facts = look(page, tmp_path / "profile", width=width)
+def test_the_page_never_scrolls_sideways(finished_page: Path, tmp_path: Path, width: int) -> None:
+    facts = look(finished_page, tmp_path / "profile", width=width)
     assert facts["inner"] == width
     assert facts["page"] <= width
     assert 250 < min(facts["figures"]) <= max(facts["figures"]) < width
@@ -88,9 +83,9 @@ def test_the_page_never_scrolls_sideways(page: Path, tmp_path: Path, width: int)
         assert facts["scrollers"] > 3  # wide tables scroll in their own box
 
 
-def test_light_and_dark(page: Path, tmp_path: Path) -> None:
-    light = look(page, tmp_path / "profile", width=1280)
-    dark = look(page, tmp_path / "profile", width=1280, is_dark=True)
+def test_light_and_dark(finished_page: Path, tmp_path: Path) -> None:
+    light = look(finished_page, tmp_path / "profile", width=1280)
+    dark = look(finished_page, tmp_path / "profile", width=1280, is_dark=True)
     assert (light["ground"], dark["ground"]) == ("rgb(255, 255, 255)", "rgb(20, 23, 26)")
     assert (light["bar"], dark["bar"]) == ("rgb(194, 78, 0)", "rgb(240, 138, 75)")
     for facts in (light, dark):
@@ -118,7 +113,7 @@ def test_labels_do_nothing(write_study: Callable[..., Path], tmp_path: Path) -> 
     assert facts["page"] <= 390
 
 
-def test_the_page_as_it_is_can_be_photographed(page: Path, tmp_path: Path) -> None:
+def test_the_page_as_it_is_can_be_photographed(finished_page: Path, tmp_path: Path) -> None:
     picture = tmp_path / "page.png"
-    _chromium(tmp_path / "profile", f"--screenshot={picture}", "--window-size=390,2000", page.as_uri())
+    _chromium(tmp_path / "profile", f"--screenshot={picture}", "--window-size=390,2000", finished_page.as_uri())
     assert picture.stat().st_size > 20_000

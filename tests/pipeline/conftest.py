@@ -75,12 +75,6 @@ def study_file(tmp_path: Path, study_values: Values) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leaves them out of reports that are not what is tested: drawing takes longer than a small run."""
-    monkeypatch.setattr("detente.report.figures.draw_all", lambda *_: [])
-
-
-@pytest.fixture
 def detente(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs the command in this process: exit code, output, errors."""
 

@@ -18,6 +18,7 @@ from detente.diagnosis_results.gradient_series import GradientConflictSeries
 from detente.diagnosis_results.gradients import GradientConflict, GradientGroup, Interval, RegionIntervals, regions_of
 from detente.diagnosis_results.masks import GatedPart, MaskRun, ParameterMasks
 from detente.diagnosis_results.similarity import LayerSimilarity, PairSimilarity, RepresentationSimilarity
+from detente.report import write_report
 from detente.report.inventory import Study, read_study
 from detente.results import (
     Baseline,
@@ -312,6 +313,19 @@ def write_study(tmp_path: Path) -> Callable[..., Path]:
         return write_fake_study(tmp_path / name, FakeStudy(**options))  # type: ignore[arg-type]
 
     return write
+
+
+@pytest.fixture(scope="session")
+def finished_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of a study of 16 runs: one missing, one failed, one that has learned nothing. Written once."""
+    troubles = {
+        "absent": {"en+sw_adapter_seed1"},
+        "failed": {"en+sw_meta-adapter_seed2"},
+        "stuck": {"en+sw_ffn_seed1"},
+    }
+    return write_report(
+        write_fake_study(tmp_path_factory.mktemp("report") / "pair", FakeStudy(seeds=(1, 2), **troubles))
+    )
 
 
 @pytest.fixture

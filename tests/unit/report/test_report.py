@@ -99,8 +99,8 @@ def test_same_records_same_bytes(write_study: WriteStudy, tmp_path: Path) -> Non
     assert contents(second) == before
 
 
-def test_page_is_sound_and_self_contained(write_study: WriteStudy) -> None:
-    page = write_report(write_study(absent={"en+sw_ffn_seed1"}, stuck={"en+sw_none_seed1"})).read_text(encoding="utf-8")
+def test_page_is_sound_and_self_contained(finished_page: Path) -> None:
+    page = finished_page.read_text(encoding="utf-8")
     assert page.startswith('<!DOCTYPE html>\n<html lang="en">')
     outline = outline_of(page)
     ids = [attributes["id"] for _, attributes in outline.tags if "id" in attributes]
@@ -119,8 +119,8 @@ def test_page_is_sound_and_self_contained(write_study: WriteStudy) -> None:
     assert not re.search(r"url\((?!#)|@import", page)
 
 
-def test_only_the_pages_own_script_may_run(write_study: WriteStudy) -> None:
-    page = write_report(write_study(treatments=("none",), seeds=(1, 2))).read_text(encoding="utf-8")
+def test_only_the_pages_own_script_may_run(finished_page: Path) -> None:
+    page = finished_page.read_text(encoding="utf-8")
     (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
     (policy,) = re.findall(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">', page)
     allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -129,8 +129,8 @@ def test_only_the_pages_own_script_may_run(write_study: WriteStudy) -> None:
     assert not re.search(r"fetch|XMLHttp|WebSocket|import\(|innerHTML|eval", script)
 
 
-def test_page_is_accessible(write_study: WriteStudy) -> None:
-    outline = outline_of(write_report(write_study(seeds=(1, 2))).read_text(encoding="utf-8"))
+def test_page_is_accessible(finished_page: Path) -> None:
+    outline = outline_of(finished_page.read_text(encoding="utf-8"))
     tags = [tag for tag, _ in outline.tags]
     assert tags.count("table") == tags.count("caption") > 5
     assert all("scope" in attributes for tag, attributes in outline.tags if tag == "th")
@@ -139,11 +139,10 @@ def test_page_is_accessible(write_study: WriteStudy) -> None:
     assert all(attributes["role"] == "img" for attributes in figures)
 
 
-def test_page_says_what_is_missing_and_failed(write_study: WriteStudy) -> None:
-    folder = write_study(absent={"en+sw_ffn_seed1"}, failed={"en+sw_adapter_seed2"})
-    page = write_report(folder).read_text(encoding="utf-8")
-    assert "2 of 24 runs are not in the tables" in page
-    assert re.search(r"en\+sw_ffn_seed1</th><td class=\"text\">missing</td>", page)
+def test_page_says_what_is_missing_and_failed(finished_page: Path) -> None:
+    page = finished_page.read_text(encoding="utf-8")
+    assert "2 of 16 runs are not in the tables" in page
+    assert re.search(r"en\+sw_adapter_seed1</th><td class=\"text\">missing</td>", page)
     assert "loss is not finite at step 12" in page
 
 
@@ -162,7 +161,7 @@ def test_labels_are_escaped_everywhere(write_study: WriteStudy) -> None:
 
 
 def test_an_error_message_cannot_become_markup(write_study: WriteStudy) -> None:
-    folder = write_study(seeds=(1,), has_plan=False)
+    folder = write_study(treatments=("none",), seeds=(1,), has_plan=False)
     (folder / "runs" / "run000-0123abcd" / "record.json").write_text('{"version": "<img src=x onerror=alert(1)>"}')
     assert "<img" not in write_report(folder).read_text(encoding="utf-8")
 

@@ -280,6 +280,7 @@ def test_a_study_without_tasks_has_no_table(with_tasks: Callable[..., Study]) ->
     assert not any(table.key.startswith("task-") for table in all_tables(study))
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_files_and_page(write_study: WriteStudy) -> None:
     notes = ("en: <b>3</b> of a_b & c left out.",)
     folder = add_task(write_study(treatments=("none",), seeds=(1,)), FakeTask("a.b+c", notes=notes))

@@ -255,8 +255,7 @@ def _budget_problems(study: StudySettings, given: Mapping[str, Any]) -> Iterable
 
 def _repeated(study: StudySettings) -> Iterable[str]:
     for name in ("treatments", "seeds"):
-        values = getattr(study, name)
-        if len(set(values)) < len(values):
+        if len(set(values := getattr(study, name))) < len(values):
             yield f"`{name}`: {list(values)} names one twice; each makes a run of its own."
 
 

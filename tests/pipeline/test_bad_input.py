@@ -592,7 +592,7 @@ def test_plans(text: str, detente: Run, good: Path, tmp_path: Path) -> None:
     shutil.copytree(run_of(good), tmp_path / "runs" / "run")
     (tmp_path / "plan.json").write_text(text)
     refused(detente, "plan.json is damaged", "report", tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["plan.json", "runs"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "plan.json", "runs"]
 
 
 def test_task_records_cannot_leave_their_folder(tmp_path: Path) -> None:

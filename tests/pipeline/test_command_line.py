@@ -1,5 +1,7 @@
 """The command as people meet it: what it prints, its exit codes, and one clear line for each thing they can mend."""
 
+import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -116,3 +118,15 @@ def test_bad_arguments(detente: Run, study_file, tmp_path: Path) -> None:
 def test_help_does_not_load_slow_libraries() -> None:
     program = "import sys; from detente.cli import app; import typer.main; typer.main.get_command(app); print({'torch', 'numpy', 'pydantic', 'matplotlib', 'tokenizers'} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == "set()"
+
+
+def test_a_profile_names_the_parts_of_a_step_and_keeps_no_run(detente: Run, study_file, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    code, output, _ = detente("pretrain", study_file(), "-r", "joint/meta-adapter", "--folder", out, "--profile")
+    assert code == 0
+    parts = {cells[0]: cells for cells in (re.split(r"\s{2,}", line.strip()) for line in output.splitlines())}
+    for name in ("batches", "inner pass", "held-out passes", "mixed derivative", "update of theta", "all"):
+        assert float(parts[name][1].replace(",", "")) > 0
+    (trace,) = (out / "profile").glob("*.json")
+    assert json.loads(trace.read_text(encoding="utf-8"))["traceEvents"]
+    assert not (out / "runs").exists()

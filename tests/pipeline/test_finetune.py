@@ -102,7 +102,7 @@ def task_records(folder: Path) -> dict[str, TaskRecord]:
 
 def marks(folder: Path) -> dict[Path, int]:
     """When each file of the folder was written, but for the report and what says what was asked for."""
-    own = {"tables", "figures", "report.html", "study.yaml", "plan.json"}
+    own = {"tables", "figures", "report.html", "results.json", "study.yaml", "plan.json"}
     files = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
     return {path: path.stat().st_mtime_ns for path in files if path.relative_to(folder).parts[0] not in own}
 

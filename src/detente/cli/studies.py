@@ -79,13 +79,21 @@ def pretrain(
     ],
     overrides: Overrides = [],  # noqa: B006
     folder: Folder = None,
+    profile: Annotated[bool, typer.Option("--profile", help="Say where a step's time goes, and stop.")] = False,
 ) -> None:
     """One run of a study, prepared first when it has to be."""
     study, folder = _load(study_file, overrides, folder)
     from detente.study import plan_runs
     from detente.watched_study import find_run
 
-    _do_study(study, folder, "local", None, only=find_run(plan_runs(study), run))
+    asked = find_run(plan_runs(study), run)
+    if profile:
+        from detente.profile_view import show_profile
+
+        with interruptible():
+            show_profile(console, study, folder, asked)
+    else:
+        _do_study(study, folder, "local", None, only=asked)
 
 
 @app.command()

@@ -10,6 +10,7 @@ from detente.errors import RecordError
 from detente.report.inventory import Study, System, read_study
 from detente.report.study_languages import StudyLanguage, wholes
 from detente.results import read_record, write_record
+from detente.seal import SEAL
 
 MakeStudy = Callable[..., Study]
 WriteStudy = Callable[..., Path]
@@ -124,7 +125,8 @@ def write_task(run_folder: Path, **changed: object) -> Path:
     [
         ({"version": 9}, "has version 9, this detente reads 1."),
         ({"kind": "poetry"}, "is damaged (1 validation error"),
-        ({"task": "../../../evil"}, "is of the task ../../../evil. Move it to a folder of that name."),
+        ({"task": "../../../evil"}, "is damaged (1 validation error"),
+        ({"task": "pos"}, "is of the task pos. Move it to a folder of that name."),
         ({"source": "e\x00n"}, "has a name with a control character."),
     ],
 )
@@ -146,7 +148,9 @@ def test_a_fine_tuning_that_cannot_be_read_is_a_gap(
 def test_a_name_that_no_file_can_hold_is_damage(write_study: WriteStudy, label: str) -> None:
     folder = write_study(treatments=("none",), seeds=(1,), has_plan=False)
     path = folder / "runs" / "run001-0123abcd" / "record.json"
-    path.write_text(path.read_text(encoding="utf-8").replace('"sw"', json.dumps(label)), encoding="utf-8")
+    values = json.loads(path.read_text(encoding="utf-8").replace('"sw"', json.dumps(label)))
+    del values[SEAL]
+    path.write_text(json.dumps(values), encoding="utf-8")
     study = read_study(folder)
     assert study.languages == ("en", "sw")
     assert [(gap.status, "control character" in gap.reason) for gap in study.gaps] == [("damaged", True)]

@@ -201,7 +201,9 @@ def test_damaged_metrics_leave_the_older_report_whole(write_study: WriteStudy) -
     (folder / "tables").mkdir()
     (folder / "tables" / "summary.md").write_text("older", encoding="utf-8")
     (folder / "runs" / "run000-0123abcd" / "metrics.jsonl").write_text("[1]\n", encoding="utf-8")
-    with pytest.raises(RecordError, match=r"run000-0123abcd/metrics\.jsonl is damaged .* Delete it"):
+    with pytest.raises(
+        RecordError, match=r"run000-0123abcd/metrics\.jsonl is damaged: line 1 .* Delete the run's folder"
+    ):
         write_report(folder)
     assert (folder / "tables" / "summary.md").read_text(encoding="utf-8") == "older"
 

@@ -20,7 +20,6 @@ from detente.study.demo import demo_study
 from detente.study.plan import PlannedRun, plan_runs
 
 PRECISIONS = ("float32", "bf16")
-TREATMENTS = ("none", "meta-adapter")
 ALLOWED = 0.01
 
 
@@ -28,15 +27,23 @@ def main() -> None:
     """Train, compare, print and write."""
     options = _options()
     study = demo_study(options.seeds)
-    joint = [run for run in plan_runs(study) if len(run.settings.mixture) > 1 and run.settings.system in TREATMENTS]
+    joint = [
+        run for run in plan_runs(study) if len(run.settings.mixture) > 1 and run.settings.system in options.treatments
+    ]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         prepare(study, folder, mixtures=[run.settings.mixture for run in joint])
-        results = [_compared(run, folder, options.steps) for run in joint]
+        results = [_compared(run, folder, options.steps, options.learning_rate) for run in joint]
     worst = max(abs(difference) for result in results for difference in result["difference"].values())
     print(f"largest difference {100 * worst:.2f} %")
     if options.out:
-        record = {"date": now(), "machine": machine(), "steps": options.steps, "largest_difference": worst}
+        record = {
+            "date": now(),
+            "machine": machine(),
+            "steps": options.steps,
+            "learning_rate": options.learning_rate,
+            "largest_difference": worst,
+        }
         write_json(options.out, {**record, "runs": results})
     raise SystemExit(0 if worst < ALLOWED else 1)
 
@@ -45,12 +52,14 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--learning-rate", type=float, default=4e-3)
+    parser.add_argument("--treatments", nargs="+", default=["none", "meta-adapter"])
     parser.add_argument("--out", type=Path)
     return parser.parse_args()
 
 
-def _compared(run: PlannedRun, folder: Path, steps: int) -> dict[str, Any]:
-    found = {precision: _bits(_trained(run, folder, precision, steps)) for precision in PRECISIONS}
+def _compared(run: PlannedRun, folder: Path, steps: int, rate: float) -> dict[str, Any]:
+    found = {precision: _bits(_trained(run, folder, precision, steps, rate)) for precision in PRECISIONS}
     one, other = (found[precision] for precision in PRECISIONS)
     difference = {label: other[label] / one[label] - 1 for label in one}
     print(
@@ -60,8 +69,14 @@ def _compared(run: PlannedRun, folder: Path, steps: int) -> dict[str, Any]:
     return {"run": run.name, "bits_per_character": found, "difference": difference}
 
 
-def _trained(run: PlannedRun, folder: Path, precision: str, steps: int) -> RunRecord:
-    changes = {"precision": precision, "steps": steps, "validate_every": steps, "checkpoint_every": steps}
+def _trained(run: PlannedRun, folder: Path, precision: str, steps: int, rate: float) -> RunRecord:
+    changes = {
+        "precision": precision,
+        "steps": steps,
+        "learning_rate": rate,
+        "validate_every": steps,
+        "checkpoint_every": steps,
+    }
     training = run.settings.training.model_copy(update=changes)
     settings = run.settings.model_copy(update={"training": training})
     return pretrain(settings, folder / "data" / settings.vocabulary, folder / "runs" / f"{run.name}-{precision}")

@@ -16,8 +16,9 @@ from detente.study.plan import PlannedRun
 
 FLOAT = 4
 """Bytes: weights and moments are float32 at any precision of the passes."""
-HELD, SAVED = 3, 5
-"""Copies of the parameters: weights and two moments; what a checkpoint takes besides while it is put together (`save_checkpoint`)."""
+HELD, SAVED = 3, 3
+"""Copies of the parameters: weights and two moments; and again in a checkpoint, which is put together in memory (`save_checkpoint`), in
+blocks too large for what a step has left free."""
 LIBRARIES = 110_000_000
 """Bytes that a process has grown by when torch, the tokenizer and the first step have set themselves up (benchmarks/memory_prediction.py)."""
 HOLES = 1.5
@@ -68,8 +69,8 @@ def footprint(settings: RunSettings, vocabulary_size: int, *, base: int) -> Foot
     parameters = shared + len(settings.mixture) * specific
     # The template has weights of its own where each language has its copy.
     held = FLOAT * (HELD * parameters + specific)
-    step, saving = peak_of_step(settings, vocabulary_size, device), FLOAT * SAVED * parameters
-    memory = held + step if device.type == "cuda" else base + LIBRARIES + held + max(round(HOLES * step), saving)
+    step, saved = peak_of_step(settings, vocabulary_size, device), FLOAT * SAVED * parameters
+    memory = held + step if device.type == "cuda" else base + LIBRARIES + held + round(HOLES * step) + saved
     checkpoint = FLOAT * HELD * parameters
     return Footprint(memory, checkpoint, checkpoint * (_kept(settings) + 1) + LINE * settings.training.steps)
 

@@ -161,7 +161,7 @@ print(sorted((outcome.run.name, outcome.record is None, outcome.error or "") for
 
 
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed")
-def test_a_cluster_of_two_workers(study_file: Callable[..., Path], start_detente, tmp_path: Path) -> None:
+def test_a_cluster_of_two_workers(study_file: Callable[..., Path], start_process, tmp_path: Path) -> None:
     """A job that dies takes nobody with it; a study is done; Ctrl-C saves."""
     file = study_file(treatments=["none"])
     program = subprocess.run(
@@ -178,7 +178,7 @@ def test_a_cluster_of_two_workers(study_file: Callable[..., Path], start_detente
 
     long = study_file(treatments=["none"], training={"steps": 3000, "warmup_steps": 4, "validate_every": 3000})
     arguments = ("study", long, "--folder", tmp_path / "long", "--engine", "ray", "--workers", "2")
-    process = start_detente(*arguments)
+    process = start_process("detente", *arguments)
     deadline = time.monotonic() + WAIT_SECONDS
     while not any(path.read_bytes().count(b"\n") > 50 for path in tmp_path.glob("long/runs/*/metrics.jsonl")):
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()

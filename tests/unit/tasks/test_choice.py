@@ -82,7 +82,7 @@ def test_a_point_is_written_down_as_a_whole_or_not_at_all(tmp_path: Path, monkey
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(DataError, match="the disk is full: trials.jsonl"):
+    with pytest.raises(DataError, match=r"the disk is full: trials\.jsonl"):
         trials.add([epoch(2, 1, en=2), epoch(2, 2, en=3)])
     assert [done.trial for done in trials.epochs()] == [1]
     assert {path.name for path in tmp_path.iterdir()} == {TRIALS_FILE}

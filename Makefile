@@ -30,6 +30,7 @@ check: $(VENV)/check.stamp
 
 docs: $(VENV)/core.stamp
 	$(BIN)/python docs/make_settings_reference.py
+	$(BIN)/python docs/make_results_schema.py
 
 clean:
 	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

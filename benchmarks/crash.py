@@ -8,7 +8,7 @@ itself; its results must be the unbroken one's. Every second kill waits until a 
 there) and comes up to 3 ms later. After every kill, each checkpoint that can be seen must be whole.
 
 Processes are forked from this one, which has loaded torch already: a start takes a second instead of ten. Two processes find each
-other as those of torchrun do; one of them, drawn at random, is killed, and the other must end by itself.
+other as those of torchrun do; one of them, drawn at random, is killed; the other ends by itself, or is ended as torchrun ends it.
 """
 
 import argparse
@@ -53,6 +53,8 @@ STUDY: dict[str, Any] = {
 PORT = 29_617
 LONGEST = 600.0
 """Seconds: a start that takes longer hangs."""
+PATIENCE = 10.0
+"""Seconds for what is left of two processes. One that still waits for the other's first word ends by torchrun's signal, not by itself."""
 
 
 @dataclass(frozen=True)
@@ -271,15 +273,17 @@ class Trial:
 
     def _wait(self, started: list[int], folder: Path, *, killed: bool = False) -> None:
         """For all to end."""
-        deadline, codes = time.monotonic() + LONGEST, {}
+        begun, codes = time.monotonic(), dict[int, int]()
         while len(codes) < len(started):
             for number in set(started) - set(codes):
                 pid, status = os.waitpid(number, os.WNOHANG)
                 if pid:
                     codes[pid] = os.waitstatus_to_exitcode(status)
-            if time.monotonic() > deadline:
+            waited = time.monotonic() - begun
+            if waited > (PATIENCE if killed else LONGEST):
                 for number in set(started) - set(codes):
                     os.kill(number, signal.SIGKILL)
+            if waited > LONGEST:
                 raise SystemExit(f"{self.job.name} hangs: {_said(folder)}")
             time.sleep(0.002)
         if not killed and any(codes.values()):

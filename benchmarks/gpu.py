@@ -33,6 +33,7 @@ from detente.pretrain.run import build_model, to_device
 from detente.results import now, write_json
 from detente.settings import EncoderSettings, MetaSettings, RunSettings
 from detente.settings.presets import CHEAP_META, PRESETS
+from detente.study.cost import flops_per_token
 
 GPU = torch.device("cuda")
 VOCABULARY = 32_000
@@ -160,17 +161,6 @@ def matrix_peak() -> float:
     return float(2 * 8192**3 / statistics.median(seconds[3:]))
 
 
-def needed_flops(settings: RunSettings) -> float:
-    """Multiplications and additions per token of a plain step: three times the forward pass. Adapters included."""
-    chosen, length = settings.encoder, settings.batches.block_length
-    width, inner, adapter = chosen.width, chosen.feed_forward_width, chosen.width // 4
-    share = round(settings.batches.mask_rate * length) / length
-    projections, mixing, rest = 8 * width**2, 4 * length * width, 4 * width * inner + 8 * width * adapter
-    last = 4 * width**2 + share * (4 * width**2 + mixing + rest)
-    head = share * 2 * width * VOCABULARY
-    return 3 * ((chosen.layers - 1) * (projections + mixing + rest) + last + head)
-
-
 def makers_of(kind: str, bench: Bench) -> dict[str, Callable[[], Callable[[int], Any]]]:
     """Name -> what makes the step; the plain compiled step, which all are compared with, is always there."""
     found: dict[str, Callable[[], Callable[[int], Any]]] = {
@@ -196,7 +186,7 @@ def measure(kind: str, blocks: int, rounds: int, peak: float, skipped: list[str]
             kinds[name] = first_steps(steps[name], per_round(name))
             print(f"{blocks} blocks, {name}: {time.perf_counter() - begun:.0f} s for the first steps", flush=True)
     seconds = duel(steps, rounds)
-    tokens, flops = bench.settings.tokens(1), needed_flops(bench.settings)
+    tokens, flops = bench.settings.tokens(1), flops_per_token(bench.settings, VOCABULARY)
     plain = seconds["plain, compiled"]
     for name, taken in seconds.items():
         kinds[name] |= {

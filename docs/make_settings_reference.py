@@ -17,6 +17,8 @@ GROUPS = {
     "languages.LABEL": "LanguageSettings",
     "languages.LABEL.constructed": "ConstructedSettings",
     "variants.LABEL": "VariantSettings",
+    "exclude": "ExcludeSettings",
+    "include": "IncludeSettings",
     "splits": "SplitSettings",
     "vocabulary": "VocabularySettings",
     "encoder": "EncoderSettings",

@@ -1,7 +1,7 @@
 """Keep what stands behind a page of results: `python docs/record_results.py STUDY_FOLDER NAME`.
 
 Writes `docs/results/NAME/records.jsonl`, the records that the study's report is made from, one a line, `tasks.jsonl` with those of its
-fine-tunings, the agreement of its diagnoses with interference where a study has it, and the figures that the page shows. A test makes
+fine-tunings, the agreement of its diagnoses with interference where a study has it, and those of the report's figures that a page shows. A test makes
 the page's tables again from the records, and compares.
 """
 
@@ -30,8 +30,11 @@ def record(study_folder: Path, name: str, results: Path = RESULTS) -> None:
     if tasks:
         (goal / "tasks.jsonl").write_text("\n".join(tasks) + "\n", encoding="utf-8")
     write_report(study_folder)
-    for figure in (*study_folder.glob("figures/interference-*.png"), *study_folder.glob("figures/validation-*.png")):
-        shutil.copy(figure, goal / figure.name.replace("+", "-"))
+    shown = "".join(page.read_text(encoding="utf-8") for page in RESULTS.glob("*.md"))
+    for figure in sorted(study_folder.glob("figures/*.png")):
+        copy = figure.name.replace("+", "-")
+        if f"({name}/{copy})" in shown:
+            shutil.copy(figure, goal / copy)
     for agreement in (study_folder / FOLDER / Agreement.FILE, study_folder / FOLDER / "agreement.png"):
         if agreement.exists():
             shutil.copy(agreement, goal / agreement.name)

@@ -25,6 +25,8 @@ WEAK = "Cannot tell: the interval covers zero, or a language's own gradient is t
 
 MOST_DRAWN = 10
 """Pairs."""
+MOST_WITH_INTERVALS = 6
+"""Languages of a matrix on a line of a terminal."""
 FILES = {
     "gradients": GradientConflict.FILE,
     "masks": ParameterMasks.FILE,
@@ -154,13 +156,17 @@ def diagnose_affinity(console: Console, examined: Examination) -> None:
     """Lookahead affinity, a row for each language that takes the step."""
     found = examined.affinity()
     rows = [[language, *_affinity_cells(found, i)] for i, language in enumerate(found.languages)]
-    note = f"Share of the column's loss that an SGD step of rate {found.draws[0].rate:g} on the row takes away, in percent; 95 % over draws."
+    is_wide = len(found.languages) > MOST_WITH_INTERVALS
+    note = (
+        f"Share of the column's loss that an SGD step of rate {found.draws[0].rate:g} on the row takes away, in percent; "
+        f"{'intervals are in the file' if is_wide else '95 % over draws'}."
+    )
     print_table(console, "Lookahead affinity", ["a step on", *found.languages], rows, [note])
     draw_matrix(affinity_picture(found), examined.folder)
 
 
 def _affinity_cells(found: LookaheadAffinity, row: int) -> list[str]:
-    if found.low is None or found.high is None:
+    if found.low is None or found.high is None or len(found.languages) > MOST_WITH_INTERVALS:
         return [f"{100 * value:+.3f}" for value in found.mean[row]]
     arms = [(high - low) / 2 for low, high in zip(found.low[row], found.high[row], strict=True)]
     return [f"{100 * value:+.3f} ± {100 * arm:.3f}" for value, arm in zip(found.mean[row], arms, strict=True)]

@@ -24,6 +24,10 @@ class DataError(DetenteError):
     """A corpus, vocabulary or token store is missing, unreadable or does not fit."""
 
 
+class InUse(DataError):
+    """Another process is at work on a folder."""
+
+
 class CheckpointError(DetenteError):
     """A checkpoint is missing, damaged or belongs to other settings."""
 

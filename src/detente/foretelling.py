@@ -134,7 +134,13 @@ def _similarity(found: RepresentationSimilarity) -> Pick:
 
 
 def _of_matrix(labels: Sequence[str], values: Matrix) -> Pick:
-    return lambda first, second: values[labels.index(first)][labels.index(second)]
+    """Some languages may be unknown: those without parallel text, say."""
+    known = {label: number for number, label in enumerate(labels)}
+
+    def pick(first: str, second: str) -> float | None:
+        return values[known[first]][known[second]] if known.keys() >= {first, second} else None
+
+    return pick
 
 
 def _script(folder: Path, label: str) -> str:

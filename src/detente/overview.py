@@ -18,7 +18,7 @@ from detente.study import plan_runs
 from detente.study.estimate import estimate_runs
 from detente.study.footprint import footprints, refuse_what_cannot_fit
 from detente.task_results import LanguageScore, TaskRecord
-from detente.terminal import print_table
+from detente.terminal import duration, print_table
 
 DIFFERENCES = ("central", "one-sided")
 
@@ -172,13 +172,6 @@ def _terms_line(rule: str, terms: MetaTerms) -> str:
             f"{sizes}. Below noise: compare with `second_order: none` before crediting second order, or raise `beta`."
         )
     return f"{sizes}. Above noise."
-
-
-def duration(seconds: float) -> str:
-    """For people."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _percent(share: float | None) -> str:

@@ -13,15 +13,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from detente.disk import flush, told_when_full
 from detente.errors import RecordError
+from detente.seal import sealed, unsealed, unsealed_line
 
 RECORD_VERSION = 1
 RECORD_FILE = "record.json"
 METRICS_FILE = "metrics.jsonl"
 LONGEST_LINE = 16_384
+MOST_NATS = 700.0
+"""exp of more has no floating-point number. What counts give is far below."""
 
 # Metric -> (unit, whether lower is better). Bold type, arrows and colours come from here.
 METRICS: dict[str, tuple[str, Literal["lower", "higher"]]] = {
@@ -34,7 +37,7 @@ METRICS: dict[str, tuple[str, Literal["lower", "higher"]]] = {
 class Part(BaseModel):
     """Base of the record's parts: immutable, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class Score(Part):
@@ -53,9 +56,9 @@ class Score(Part):
 class Baseline(Part):
     """Count models on the same test tokens: what is reached without context (unigram) and with the token before (bigram)."""
 
-    unigram: float
+    unigram: float = Field(le=MOST_NATS)
     """Nats per token."""
-    bigram: float
+    bigram: float = Field(le=MOST_NATS)
     """Nats per token."""
 
 
@@ -214,7 +217,7 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 def write_record(folder: Path, record: RunRecord) -> None:
     """Put `record` into a run folder."""
-    write_json(folder / RECORD_FILE, record.model_dump(mode="json"))
+    write_json(folder / RECORD_FILE, sealed(record.model_dump(mode="json")))
 
 
 def read_record(folder: Path) -> RunRecord:
@@ -230,12 +233,12 @@ def read_record(folder: Path) -> RunRecord:
             raise RecordError(
                 f"{path} has record version {values.get('version')}, this detente reads {RECORD_VERSION}."
             )
-        return RunRecord.model_validate(values)
+        return RunRecord.model_validate(unsealed(values))
     except FileNotFoundError:
         raise RecordError(
             f"there is no {RECORD_FILE} in {folder}: the run has not ended yet, or this is no run."
         ) from None
-    except (ValueError, AttributeError, ValidationError) as error:
+    except (ValueError, AttributeError, RecursionError, ValidationError) as error:
         problem = " ".join(str(error).split())[:200]
         raise RecordError(f"{path} is damaged ({problem}). Delete it and run the study again.") from None
 
@@ -252,14 +255,27 @@ def read_metrics(run_folder: Path) -> Iterator[dict[str, Any]]:
     and then, also the measurements of `MetaTerms`. `spike` names languages whose loss lies far above that of their last steps;
     `left_out` counts updates that were left out because something was not finite, and what was not is missing then.
     A validation line: {"kind": "validation", "step", "loss": {label: nats}, "bits_per_character": {label: bits}}.
+
+    Raises:
+        RecordError: a line is damaged.
     """
     path = run_folder / METRICS_FILE
     if not path.exists():
         return
-    with path.open(encoding="utf-8") as file:
-        for line in file:
+    # Only `\n` ends a line, and a byte that is no UTF-8 is the line's own fault.
+    with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
+        for number, line in enumerate(file, 1):
             if line.endswith("\n"):
-                yield json.loads(line)
+                yield _metrics_in(line, path, number)
+
+
+def _metrics_in(line: str, path: Path, number: int) -> dict[str, Any]:
+    try:
+        return unsealed_line(line)
+    except (ValueError, RecursionError) as error:
+        raise RecordError(
+            f"{path} is damaged: line {number} ({error}). Delete the run's folder and run the study again."
+        ) from None
 
 
 def last_step(run_folder: Path) -> int:

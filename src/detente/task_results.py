@@ -6,16 +6,20 @@ wherever it was asked for.
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
 from detente.errors import RecordError
-from detente.results import Part, write_json
+from detente.results import Part, now, write_json
+from detente.seal import sealed, unsealed
+from detente.settings.tasks import TaskName
 
 TASK_RECORD_VERSION = 1
 TASK_RECORD_FILE = "task.json"
+TASK_FAILURE_FILE = "failure.json"
 Setting = Literal["within", "zero-shot", "oracle"]
 
 
@@ -60,10 +64,9 @@ class TaskRecord(Part):
     """One model fine-tuned on one language's labelled examples, and its scores on all."""
 
     version: int = TASK_RECORD_VERSION
-    task: str
-    """Name in the study."""
-    kind: str
-    """ner, pos, qa or nli."""
+    task: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]*$")
+    """Name in the study, and of the report's files."""
+    kind: TaskName
     source: str
     seed: int
     """Of the fine-tuning."""
@@ -92,9 +95,29 @@ class TaskRecord(Part):
     machine: dict[str, str] = Field(default_factory=dict)
 
 
+class TaskFailure(Part):
+    """Why a fine-tuning has no record."""
+
+    error: str
+    finished: str
+    """UTC time, ISO 8601."""
+
+
+def write_task_failure(folder: Path, error: str) -> None:
+    """Say that the fine-tuning in `folder` failed, for those who look later."""
+    write_json(folder / TASK_FAILURE_FILE, TaskFailure(error=error, finished=now()).model_dump(mode="json"))
+
+
+def read_task_failure(folder: Path) -> TaskFailure | None:
+    """Of the last try; None when it did not fail, or cannot be read."""
+    with suppress(FileNotFoundError, ValidationError):
+        return TaskFailure.model_validate_json((folder / TASK_FAILURE_FILE).read_bytes())
+    return None
+
+
 def write_task_record(folder: Path, record: TaskRecord) -> None:
     """Put `record` into its folder."""
-    write_json(folder / TASK_RECORD_FILE, record.model_dump(mode="json"))
+    write_json(folder / TASK_RECORD_FILE, sealed(record.model_dump(mode="json")))
 
 
 def read_task_record(path: Path) -> TaskRecord:
@@ -107,15 +130,19 @@ def read_task_record(path: Path) -> TaskRecord:
         values = json.loads(path.read_text(encoding="utf-8"))
         if values.get("version") != TASK_RECORD_VERSION:
             raise RecordError(f"{path} has version {values.get('version')}, this detente reads {TASK_RECORD_VERSION}.")
-        return TaskRecord.model_validate(values)
+        return TaskRecord.model_validate(unsealed(values))
     except FileNotFoundError:
         raise RecordError(f"there is no {path}: the fine-tuning has not ended yet.") from None
-    except (ValueError, AttributeError, ValidationError) as error:
+    except (ValueError, AttributeError, RecursionError, ValidationError) as error:
         problem = " ".join(str(error).split())[:200]
         raise RecordError(f"{path} is damaged ({problem}). Delete it and fine-tune again.") from None
 
 
 def read_task_records(run_folder: Path) -> Iterator[TaskRecord]:
     """All fine-tunings of a run that have ended, by name."""
-    for path in sorted(run_folder.glob(f"tasks/*/*/{TASK_RECORD_FILE}")):
-        yield read_task_record(path)
+    yield from map(read_task_record, task_record_files(run_folder))
+
+
+def task_record_files(run_folder: Path) -> list[Path]:
+    """Of a run's fine-tunings, by name."""
+    return sorted(run_folder.glob(f"tasks/*/*/{TASK_RECORD_FILE}"))

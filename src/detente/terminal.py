@@ -130,3 +130,10 @@ def print_table(
     console.print(table)
     for note in notes:
         console.print(escape(note), style="dim", highlight=False)
+
+
+def duration(seconds: float) -> str:
+    """For people."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

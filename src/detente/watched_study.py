@@ -21,11 +21,11 @@ class Watched:
 
     Attributes:
         has_records: something can be reported.
-        has_failed: a run or a fine-tuning did.
+        is_whole: no run and no fine-tuning failed, or was left to another engine.
     """
 
     has_records: bool
-    has_failed: bool
+    is_whole: bool
 
 
 def do_study(
@@ -37,18 +37,15 @@ def do_study(
     workers: int | None,
     only: PlannedRun | None = None,
 ) -> Watched:
-    """Runs, then tasks, unless it is one run that is asked for.
-
-    Raises:
-        ConfigError: workers with the engine `local`, which has one.
-    """
-    if workers is not None and engine == "local":
-        raise ConfigError("--workers has no effect with `--engine local`. Add `--engine processes`.")
-    outcomes = _do_runs(console, settings, folder, engine=engine, workers=workers, only=only)
-    failed = any(outcome.record is None for outcome in outcomes)
+    """Runs, then tasks, unless it is one run that is asked for."""
+    outcomes: list[Outcome | TaskOutcome] = []
+    outcomes += _do_runs(console, settings, folder, engine=engine, workers=workers, only=only)
+    has_records = any(outcome.record for outcome in outcomes)
     if settings.tasks and only is None:
-        failed |= any(outcome.record is None for outcome in _do_tasks(console, settings, folder, engine, workers))
-    return Watched(any(outcome.record for outcome in outcomes), failed)
+        outcomes += _do_tasks(console, settings, folder, engine, workers)
+    if elsewhere := sum(outcome.is_elsewhere for outcome in outcomes):
+        console.print(f"{elsewhere} left to others: they are at it. Call again when they have ended.", highlight=False)
+    return Watched(has_records, all(outcome.record for outcome in outcomes))
 
 
 def _do_runs(
@@ -93,7 +90,7 @@ def _do_tasks(
             engine=engine,
             workers=workers,
             on_plan=lambda number: view.start_whole("fine-tunings", number),
-            progress=view.counter if engine == "local" else None,
+            progress=view.counter,
             on_outcome=lambda outcome: view.advance_whole(_task_line(outcome)),
         )
 
@@ -107,7 +104,7 @@ def show_data(console: Console, folder: Path) -> None:
 def _run_line(outcome: Outcome) -> str:
     name = outcome.run.name
     if outcome.record is None:
-        return f"[red]failed[/]  {name}: {escape(outcome.error or '')}"
+        return _undone_line(name, outcome)
     scores = "  ".join(
         f"{label} {result.test.bits_per_character:.3f}" for label, result in outcome.record.languages.items()
     )
@@ -117,11 +114,16 @@ def _run_line(outcome: Outcome) -> str:
 def _task_line(outcome: TaskOutcome) -> str:
     name = outcome.job.name
     if outcome.record is None:
-        return f"[red]failed[/]  {name}: {escape(outcome.error or '')}"
+        return _undone_line(name, outcome)
     scores = "  ".join(
         f"{score.language} {score.value:.1f}" for score in outcome.record.scores if score.setting != "oracle"
     )
     return f"[green]done[/]    {name}  {scores}  {outcome.record.seconds:.0f} s"
+
+
+def _undone_line(name: str, outcome: Outcome | TaskOutcome) -> str:
+    word = "[yellow]left[/]  " if outcome.is_elsewhere else "[red]failed[/]"
+    return f"{word}  {name}: {escape(outcome.error or '')}"
 
 
 def find_run(runs: list[PlannedRun], wanted: str) -> PlannedRun:

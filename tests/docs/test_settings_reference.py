@@ -1,11 +1,13 @@
 """The committed settings reference is what its script gives, and it lacks no setting."""
 
 import importlib.util
+import runpy
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from detente.report.results_schema import StudyResults
 from detente.settings import StudySettings
 from detente.settings.load import setting_names
 
@@ -44,3 +46,13 @@ def test_presets_show_what_a_preset_decides(script: ModuleType) -> None:
 
     assert "| `encoder.layers` | `2` | `4` | `8` | `4` |" in presets
     assert "`training.weight_decay`" not in presets
+
+
+def test_the_committed_schema_of_results_is_fresh() -> None:
+    found = runpy.run_path(str(DOCS / "make_results_schema.py"))
+    assert (DOCS / "results.schema.json").read_text(encoding="utf-8") == found["schema"](), "run `make docs`"
+
+
+def test_the_page_of_the_report_names_all_that_results_hold() -> None:
+    page = (DOCS / "report.md").read_text(encoding="utf-8").split("## `results.json`")[1]
+    assert [name for name in StudyResults.model_fields if f"`{name}`" not in page] == []

@@ -1,11 +1,9 @@
 """Several processes against one, in float64: the same global batch must give the same trajectory.
 
-torchrun runs this file itself as the worker: once for each number of processes, all variants one after another.
+They run this file itself: once for each number of processes, all variants one after another.
 """
 
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -16,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
+from forked import Start, Together
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -33,9 +32,9 @@ from detente.treatment import TREATMENTS, TreatedEncoder, treat
 LENGTHS = {"te": 300, "da": 900, "li": 500, "ig": 400}
 VOCABULARY, SPECIAL = 61, SpecialTokens(61, 4, frozenset(range(5)))
 BATCHES = BatchSettings(block_length=16, blocks=10)
-STEPS = 20
+STEPS = 10
 TRAINING = TrainingSettings(steps=STEPS, warmup_steps=2, learning_rate=3e-3)
-# Relative to the largest of a tensor, in float64: sums in another order, divided by epsilon and carried through 20 updates.
+# Relative to the largest of a tensor, in float64: sums in another order, divided by epsilon and carried through 10 updates.
 # Measured, over all variants: 3e-13.
 TOLERANCE = 1e-9
 # Of what steps report: `difference_error` is a difference of two differences. Measured: 4e-10.
@@ -131,7 +130,7 @@ class Trained:
 
 
 def work(folder: Path) -> None:
-    """Of one of torchrun's processes: tensors and calls of every variant."""
+    """Of one of the processes: tensors and calls of every variant."""
     torch.set_num_threads(1)
     with joined_ranks() as ranks:
         for variant in VARIANTS:
@@ -184,20 +183,15 @@ def own_norms() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module", params=[2, 4])
-def launched(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[int, Path]:
+def launched(
+    request: pytest.FixtureRequest, start_process: Start, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[int, Path]:
     """The number of processes, and the folder with what they found."""
     size: int = request.param
     folder = tmp_path_factory.mktemp(f"processes-{size}")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(size)]
-    done = subprocess.run(
-        [*command, __file__, folder],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    processes = Together(start_process, size, __file__, folder)
+    _, errors = processes.communicate(timeout=280)
+    assert processes.returncode == 0, errors
     return size, folder
 
 

@@ -1,7 +1,5 @@
 """A study small enough to run whole in seconds."""
 
-import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -40,7 +38,6 @@ STUDY = {
 
 
 Values = Callable[..., dict[str, Any]]
-Start = Callable[..., subprocess.Popen[str]]
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -75,20 +72,6 @@ def study_file(tmp_path: Path, study_values: Values) -> Callable[..., Path]:
         return path
 
     return write
-
-
-@pytest.fixture(scope="session")
-def start_detente() -> Start:
-    """Starts the command in a process group of its own, as a terminal gives it."""
-
-    def start(*arguments: str | Path) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "detente", *map(str, arguments)]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        return subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, env=environment
-        )
-
-    return start
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ LANGUAGES = {
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("order")
     languages = {
-        label: {"name": label, "script": "Latn", "constructed": {"sentences": 6000, **settings}}
+        label: {"name": label, "script": "Latn", "constructed": {"sentences": 3000, **settings}}
         for label, settings in LANGUAGES.items()
     }
     values = {
@@ -47,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "seeds": [1, 2],
         "budget": "examples",
         "vocabulary": {"size": 1000},
-        "training": {"steps": 150, "warmup_steps": 50, "validate_every": 600, "checkpoint_every": 600},
+        "training": {"steps": 75, "warmup_steps": 25, "validate_every": 600, "checkpoint_every": 600},
         "watch": {"gradients_every": 50, "gradient_blocks": 256},
     }
     assert all(outcome.record for outcome in run_study(study_from_mapping(values), folder))

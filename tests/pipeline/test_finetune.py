@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import shutil
 import sys
 from collections.abc import Callable
@@ -17,7 +16,7 @@ import yaml
 from detente import cli, watched_study
 from detente.export import export_run
 from detente.machine import num_cores
-from detente.results import read_records
+from detente.results import read_record, read_records, write_record
 from detente.settings import study_from_mapping
 from detente.study import run_study
 from detente.study.task_jobs import with_constructed
@@ -81,10 +80,11 @@ def finished(trained: Path, study_yaml: Path, tmp_path_factory: pytest.TempPathF
 
 
 def command(*arguments: str | Path) -> tuple[int, str, str]:
-    """As the fixture `detente`, for a whole module."""
+    """As the fixture `detente`, for a whole module, and without the figures of reports."""
     output, errors = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(output), redirect_stderr(errors):
         patch.setattr(sys, "argv", ["detente", *map(str, arguments)])
+        patch.setattr("detente.report.figures.draw_all", lambda *_: [])
         with pytest.raises(SystemExit) as leaving:
             cli.main()
     return int(leaving.value.code or 0), output.getvalue(), errors.getvalue()
@@ -102,7 +102,7 @@ def task_records(folder: Path) -> dict[str, TaskRecord]:
 
 def marks(folder: Path) -> dict[Path, int]:
     """When each file of the folder was written, but for the report and what says what was asked for."""
-    own = {"tables", "figures", "report.html", "study.yaml", "plan.json"}
+    own = {"tables", "figures", "report.html", "results.json", "study.yaml", "plan.json"}
     files = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
     return {path: path.stat().st_mtime_ns for path in files if path.relative_to(folder).parts[0] not in own}
 
@@ -350,8 +350,7 @@ class TestMistakes:
 
     def test_a_run_that_is_not_finished(self, detente: Run, trained: Path, tmp_path: Path) -> None:
         run = Path(shutil.copytree(run_of(trained, "qaa_none_seed1"), tmp_path / "runs" / "run"))
-        record = json.loads((run / "record.json").read_text(encoding="utf-8"))
-        (run / "record.json").write_text(json.dumps(record | {"status": "interrupted"}), encoding="utf-8")
+        write_record(run, read_record(run).model_copy(update={"status": "interrupted"}))
         line = self.refused(detente, "finetune", run, "--task", "ner")
         assert "has not finished (interrupted). Run its study again first." in line
 

@@ -2,16 +2,20 @@
 
 import os
 import signal
-import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from forked import Forked, Start
 
 from detente.pretrain.checkpoint import OPTIMIZER, WEIGHTS, newest_checkpoint
 from detente.results import METRICS_FILE, read_record
+from detente.settings import study_from_mapping
+from detente.study import run_study
 
 LONG = {"warmup_steps": 4, "validate_every": 50, "checkpoint_every": 20, "learning_rate": 1e-3}
+STEPS = {"none": 600, "meta-adapter": 200}
 WAIT_SECONDS = 120
 
 
@@ -25,7 +29,7 @@ def result(run: Path) -> tuple[bytes, bytes, bytes]:
     return (checkpoint / WEIGHTS).read_bytes(), (checkpoint / OPTIMIZER).read_bytes(), (run / METRICS_FILE).read_bytes()
 
 
-def wait_for_steps(process: subprocess.Popen[str], study_folder: Path, steps: int) -> None:
+def wait_for_steps(process: Forked, study_folder: Path, steps: int) -> None:
     """Until some run has logged so many lines."""
     deadline = time.monotonic() + WAIT_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
@@ -36,35 +40,31 @@ def wait_for_steps(process: subprocess.Popen[str], study_folder: Path, steps: in
     raise AssertionError(f"the run did not get there: {process.communicate()}")
 
 
-def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+def finish(process: Forked) -> tuple[int, str]:
     _, errors = process.communicate(timeout=WAIT_SECONDS)
     return process.returncode, errors
 
 
-@pytest.fixture(scope="module")
-def unbroken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """One folder a treatment: its run is made once."""
-    return {name: tmp_path_factory.mktemp(name) for name in ("none", "meta-adapter")}
-
-
-@pytest.fixture
-def folders(treatment: str, unbroken: dict[str, Path], tmp_path: Path) -> tuple[Path, Path]:
-    return unbroken[treatment], tmp_path / "broken"
+@pytest.fixture(scope="module", params=["none", "meta-adapter"])
+def unbroken(
+    request: pytest.FixtureRequest, study_values: Callable, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, Path]:
+    """A treatment, and the joint run that was never interrupted."""
+    folder, treatment = tmp_path_factory.mktemp("unbroken"), request.param
+    values = study_values(training={**LONG, "steps": STEPS[treatment]})
+    run_study(study_from_mapping(values), folder, only=f"te+en_{treatment}_seed1")
+    return treatment, the_run(folder, f"te+en_{treatment}_seed1")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("treatment", ["none", "meta-adapter"])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_the_same_bits_after_a_signal(
-    treatment: str, number: signal.Signals, study_file, start_detente, folders: tuple[Path, Path]
+    number: signal.Signals, study_file: Callable, start_process: Start, unbroken: tuple[str, Path], tmp_path: Path
 ) -> None:
-    unbroken, broken = folders
-    study = study_file(training={**LONG, "steps": 1000 if treatment == "none" else 400})
-    arguments = ("pretrain", study, "--run", f"joint/{treatment}", "--folder")
-    code, errors = finish(start_detente(*arguments, unbroken))
-    assert code == 0, errors
-
-    process = start_detente(*arguments, broken)
+    treatment, reference = unbroken
+    study, broken = study_file(training={**LONG, "steps": STEPS[treatment]}), tmp_path / "broken"
+    arguments = ("detente", "pretrain", study, "--run", f"joint/{treatment}", "--folder", broken)
+    process = start_process(*arguments)
     wait_for_steps(process, broken, 50)
     process.send_signal(number)
     code, errors = finish(process)
@@ -77,24 +77,25 @@ def test_the_same_bits_after_a_signal(
         assert errors.startswith("detente: interrupted after step ")
         assert read_record(run).status == "interrupted"
 
-    code, errors = finish(start_detente(*arguments, broken))
+    code, errors = finish(start_process(*arguments))
     assert code == 0, errors
     record = read_record(run)
     assert (record.status, record.sittings) == ("success", 2)
-    reference = the_run(unbroken, f"te+en_{treatment}_seed1")
     assert result(run) == result(reference)
     assert record.languages == read_record(reference).languages
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("to_group", [True, False])
-def test_interrupted_processes_save_and_go_on(to_group: bool, study_file, start_detente, tmp_path: Path) -> None:
-    """Ctrl-C in a terminal reaches all processes; a scheduler's SIGTERM only the first."""
-    study = study_file(training={**LONG, "steps": 2000}, mixtures=["mono"], treatments=["none"], seeds=[1, 2, 3])
+def test_interrupted_processes_save_and_go_on(
+    to_group: bool, study_file: Callable, start_process: Start, tmp_path: Path
+) -> None:
+    """Ctrl-C in a terminal reaches all processes; a scheduler's SIGTERM only the first. One process can go on, too."""
+    study = study_file(training={**LONG, "steps": 500}, mixtures=["mono"], treatments=["none"], seeds=[1, 2])
     broken = tmp_path / "broken"
-    arguments = ("study", study, "--folder", broken, "--engine", "processes", "--workers", "2")
-    process = start_detente(*arguments)
-    wait_for_steps(process, broken, 100)
+    arguments, engine = ("detente", "study", study, "--folder", broken), ("--engine", "processes", "--workers", "2")
+    process = start_process(*arguments, *engine)
+    wait_for_steps(process, broken, 50)
     if to_group:
         os.killpg(process.pid, signal.SIGINT)
     else:
@@ -105,7 +106,7 @@ def test_interrupted_processes_save_and_go_on(to_group: bool, study_file, start_
     begun = [path.parent for path in broken.glob(f"runs/*/{METRICS_FILE}")]
     assert 1 <= len(begun) <= 2, "no queued run began after the signal"
     assert {read_record(run).status for run in begun} == {"interrupted"}
-    code, errors = finish(start_detente(*arguments))
+    code, errors = finish(start_process(*arguments, *(engine if to_group else ())))
     assert code == 0, errors
     records = [read_record(path.parent) for path in broken.glob("runs/*/record.json")]
-    assert [record.status for record in records] == ["success"] * 6
+    assert [record.status for record in records] == ["success"] * 4

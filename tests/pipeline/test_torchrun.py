@@ -1,4 +1,7 @@
-"""Runs by two processes that torchrun starts: as good as by one, and as hard to break."""
+"""Runs by two processes together: as good as by one, and as hard to break.
+
+torchrun starts those that are told to stop or are killed; the others get from `Together` what torchrun would give them.
+"""
 
 import os
 import signal
@@ -10,66 +13,89 @@ from pathlib import Path
 
 import pytest
 import yaml
+from forked import Start, Together
 
 from detente.lock import locked
 from detente.pretrain.checkpoint import OPTIMIZER, WEIGHTS, newest_checkpoint
 from detente.results import METRICS_FILE, RECORD_FILE, RunRecord, read_record
+from detente.settings import study_from_mapping
+from detente.study import run_study
 
 pytestmark = pytest.mark.slow
 
-STEPS = 400
+STEPS = 300
 ENCODER = {"layers": 1, "width": 16, "heads": 2, "feed_forward_width": 24}
 TRAINING = {"steps": STEPS, "warmup_steps": 4, "validate_every": 50, "checkpoint_every": 20, "learning_rate": 1e-3}
 JOINT = {"training": TRAINING, "mixtures": ["joint"]}
-WITHOUT_DROPOUT = {**JOINT, "encoder": {**ENCODER, "dropout": 0.0}}
-# In nats, after 400 steps in float32.
+WITHOUT_DROPOUT = {**JOINT, "training": {**TRAINING, "steps": 200}, "encoder": {**ENCODER, "dropout": 0.0}}
+# In nats, after 200 steps in float32.
 SAME_SCORE = 1e-3
 WAIT_SECONDS = 120
 
-Start = Callable[..., subprocess.Popen[str]]
+Process = subprocess.Popen[str] | Together
+StartTogether = Callable[..., Together]
 
 
 @pytest.fixture(scope="session")
-def start_together() -> Start:
+def start_together(start_process: Start) -> StartTogether:
     """Starts the command with two processes."""
-
-    def start(*arguments: str | Path) -> subprocess.Popen[str]:
-        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-        return subprocess.Popen(
-            [*torchrun, "-m", "detente", *map(str, arguments)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-
-    return start
+    return lambda *arguments: Together(start_process, 2, "detente", *arguments)
 
 
-def finish(process: subprocess.Popen[str]) -> tuple[int, str, list[str]]:
+def torchrun(*arguments: str | Path) -> subprocess.Popen[str]:
+    """Starts the command with two processes, as people do."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "detente"]
+    return subprocess.Popen(
+        [*command, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def finish(process: Process) -> tuple[int, str, list[str]]:
     """Exit code, output, and those lines of the errors that are ours and not torchrun's."""
     output, errors = process.communicate(timeout=WAIT_SECONDS)
+    assert process.returncode is not None
     return process.returncode, output, [line for line in errors.splitlines() if line.startswith("detente: ")]
 
 
-def wait_for_steps(process: subprocess.Popen[str], folder: Path, steps: int) -> None:
+def lines_of(folder: Path) -> int:
+    """The most that a run of the study has logged."""
+    return max((log.read_bytes().count(b"\n") for log in folder.glob(f"runs/*/{METRICS_FILE}")), default=0)
+
+
+def wait_for_steps(process: Process, folder: Path, steps: int) -> None:
     """Until some run has logged so many lines."""
     deadline = time.monotonic() + WAIT_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
-        if any(log.read_bytes().count(b"\n") >= steps for log in folder.glob(f"runs/*/{METRICS_FILE}")):
+        if lines_of(folder) >= steps:
             return
         time.sleep(0.01)
-    raise AssertionError(f"the run did not get there: {process.communicate()}")
+    raise AssertionError(f"the run did not get there: {process.communicate(WAIT_SECONDS)}")
 
 
-def worker(process: subprocess.Popen[str], rank: int) -> int:
-    """The id of a process that torchrun started."""
+def worker(process: Process, rank: int) -> int:
+    """The id of one of the processes."""
+    if isinstance(process, Together):
+        return process.ranks[rank].pid
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     (found,) = (int(child) for child in children if f"RANK={rank}" in environment(child))
     return found
 
 
-def environment(number: str) -> list[str]:
+def kill(process: Process, rank: int) -> None:
+    """Kills one of the processes: the others say so and end."""
+    os.kill(worker(process, rank), signal.SIGKILL)
+    code, _, errors = finish(process)
+    assert code != 0
+    assert len(errors) == 1
+    assert errors[0].startswith("detente: another process of this run has ended (")
+    assert errors[0].endswith("). The last checkpoint is intact: the same command goes on from there.")
+
+
+def environment(number: int) -> list[str]:
     return Path(f"/proc/{number}/environ").read_bytes().decode().split("\0")
 
 
@@ -90,31 +116,28 @@ def assert_same_scores(found: RunRecord, expected: RunRecord) -> None:
 
 
 @pytest.fixture(scope="module")
-def alone(start_detente: Start, study_values, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def alone(study_values: Callable, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The joint runs by one process, without dropout."""
     folder = tmp_path_factory.mktemp("alone")
-    file = folder / "asked.yaml"
-    file.write_text(yaml.safe_dump(study_values(**WITHOUT_DROPOUT), sort_keys=False), encoding="utf-8")
-    process = start_detente("study", file, "--folder", folder)
-    _, errors = process.communicate(timeout=WAIT_SECONDS)
-    assert process.returncode == 0, errors
+    assert all(outcome.record for outcome in run_study(study_from_mapping(study_values(**WITHOUT_DROPOUT)), folder))
     return folder
 
 
 @pytest.fixture(scope="module")
-def unbroken(start_together: Start, study_values, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A meta-adapter run by two processes, with dropout."""
+def unbroken(
+    start_together: StartTogether, study_values: Callable, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[bytes, bytes, bytes]:
+    """What a meta-adapter run by two processes gives, with dropout."""
     folder = tmp_path_factory.mktemp("unbroken")
     file = folder / "asked.yaml"
     file.write_text(yaml.safe_dump(study_values(**JOINT), sort_keys=False), encoding="utf-8")
-    process = start_together("pretrain", file, "-r", "joint/meta-adapter", "--folder", folder)
-    code, _, errors = finish(process)
+    code, _, errors = finish(start_together("pretrain", file, "-r", "joint/meta-adapter", "--folder", folder))
     assert (code, errors) == (0, [])
-    return the_run(folder, "meta-adapter")
+    return result(the_run(folder, "meta-adapter"))
 
 
 def test_a_study_has_the_scores_of_one_process_and_is_told_once(
-    start_together: Start, study_file, alone: Path, tmp_path: Path
+    start_together: StartTogether, study_file: Callable, alone: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "out"
     code, output, errors = finish(start_together("study", study_file(**WITHOUT_DROPOUT), "--folder", folder))
@@ -127,66 +150,61 @@ def test_a_study_has_the_scores_of_one_process_and_is_told_once(
         assert_same_scores(record, read_record(the_run(alone, name)))
 
 
-def test_the_same_bits_after_sigterm(start_together: Start, study_file, unbroken: Path, tmp_path: Path) -> None:
-    arguments = ("pretrain", study_file(**JOINT), "-r", "joint/meta-adapter", "--folder", tmp_path / "out")
-    process = start_together(*arguments)
-    wait_for_steps(process, tmp_path / "out", 50)
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds the processes in /proc")
+def test_the_same_bits_after_the_death_of_either_process_and_sigterm(
+    start_together: StartTogether, study_file: Callable, unbroken: tuple[bytes, bytes, bytes], tmp_path: Path
+) -> None:
+    folder = tmp_path / "out"
+    arguments = ("pretrain", study_file(**JOINT), "-r", "joint/meta-adapter", "--folder", folder)
+
+    def go_on(start: Callable[..., Process]) -> Process:
+        """Starts the same command, and waits until it has done some more."""
+        there = lines_of(folder)
+        process = start(*arguments)
+        wait_for_steps(process, folder, there + 40)
+        return process
+
+    kill(go_on(torchrun), 0)
+    run = the_run(folder, "meta-adapter")
+    assert not (run / RECORD_FILE).exists(), "the one that writes it is gone"
+
+    process = go_on(torchrun)
     process.send_signal(signal.SIGTERM)
     code, _, errors = finish(process)
     assert code != 0
     assert len(errors) == 1
     assert errors[0].startswith("detente: interrupted after step ")
-    run = the_run(tmp_path / "out", "meta-adapter")
     record = read_record(run)
-    assert record.status == "interrupted"
+    assert (record.status, record.sittings) == ("interrupted", 2)
     assert newest_checkpoint(run / "checkpoints").name == f"step-{record.steps}"
-    code, _, errors = finish(start_together(*arguments))
-    assert (code, errors) == (0, [])
-    assert read_record(run).sittings == 2
-    assert result(run) == result(unbroken)
 
-
-@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds the processes in /proc")
-@pytest.mark.parametrize("rank", [0, 1])
-def test_a_killed_process_ends_all_and_the_same_command_goes_on(
-    rank: int, start_together: Start, study_file, unbroken: Path, tmp_path: Path
-) -> None:
-    arguments = ("pretrain", study_file(**JOINT), "-r", "joint/meta-adapter", "--folder", tmp_path / "out")
-    process = start_together(*arguments)
-    wait_for_steps(process, tmp_path / "out", 50)
-    os.kill(worker(process, rank), signal.SIGKILL)
-    code, _, errors = finish(process)
-    assert code != 0
-    assert len(errors) == 1
-    assert errors[0].startswith("detente: another process of this run has ended (")
-    assert errors[0].endswith("). The last checkpoint is intact: the same command goes on from there.")
-    run = the_run(tmp_path / "out", "meta-adapter")
-    if rank == 0:
-        assert not (run / RECORD_FILE).exists(), "the one that writes it is gone"
-    else:
-        assert read_record(run).status == "interrupted"
+    kill(go_on(start_together), 1)
+    record = read_record(run)
+    assert (record.status, record.sittings) == ("interrupted", 3)
     assert newest_checkpoint(run / "checkpoints").name != f"step-{STEPS}"
+
     code, _, errors = finish(start_together(*arguments))
     assert (code, errors) == (0, [])
-    assert result(run) == result(unbroken)
+    assert read_record(run).sittings == 4
+    assert result(run) == unbroken
 
 
 def test_what_two_began_one_can_go_on_with(
-    start_together: Start, start_detente: Start, study_file, alone: Path, tmp_path: Path
+    start_together: StartTogether, study_file: Callable, detente: Callable, alone: Path, tmp_path: Path
 ) -> None:
     arguments = ("pretrain", study_file(**WITHOUT_DROPOUT), "-r", "joint/meta-adapter", "--folder", tmp_path / "out")
     process = start_together(*arguments)
     wait_for_steps(process, tmp_path / "out", 50)
     process.send_signal(signal.SIGINT)
     assert finish(process)[0] != 0
-    code, _, errors = finish(start_detente(*arguments))
-    assert (code, errors) == (0, [])
+    code, _, errors = detente(*arguments)
+    assert (code, errors) == (0, "")
     record = read_record(the_run(tmp_path / "out", "meta-adapter"))
     assert (record.sittings, record.machine["processes"]) == (2, "1")
     assert_same_scores(record, read_record(the_run(alone, "meta-adapter")))
 
 
-def test_what_people_can_mend_is_one_line(start_together: Start, study_file, tmp_path: Path) -> None:
+def test_what_people_can_mend_is_one_line(start_together: StartTogether, study_file: Callable, tmp_path: Path) -> None:
     """Met by all processes, by the first alone while it prepares, or in the middle of a study."""
     missing = {"te": {"paths": str(tmp_path / "none.txt")}, "en": {"constructed": {"sentences": 300}}}
     out = tmp_path / "out"
@@ -202,7 +220,7 @@ def test_what_people_can_mend_is_one_line(start_together: Start, study_file, tmp
         assert process.returncode != 0
         assert len(ours) == 1, errors
         assert words in ours[0]
-        assert errors.count("Traceback") == 1, "torchrun's own, and none of ours"
+        assert "Traceback" not in errors
     with locked(out / "data"):
         code, _, ours = finish(start_together("study", study_file(), "--folder", out))
     assert (code != 0, len(ours)) == (True, 1)

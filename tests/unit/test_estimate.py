@@ -3,7 +3,7 @@
 import pytest
 
 from detente.settings import MetaSettings, RunSettings, TrainingSettings
-from detente.study.estimate import passes
+from detente.study.cost import passes
 
 MIXTURE = ("te", "da", "li", "ig")
 

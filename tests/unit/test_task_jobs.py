@@ -15,7 +15,7 @@ from detente.results import RunRecord, write_record
 from detente.settings import study_from_mapping
 from detente.settings.tasks import TaskFiles, TaskSettings
 from detente.study import task_jobs
-from detente.study.fine_tune import _fingerprint, _forget_other
+from detente.study.fine_tune import _files, _fingerprint, _forget_other, _read
 from detente.study.task_jobs import Target, asked_jobs, jobs_of, of_checkpoint, of_run, sources_of, with_constructed
 from detente.tasks.read import read_examples
 
@@ -214,6 +214,23 @@ def test_the_fingerprint_is_of_what_decides_the_result(tmp_path: Path) -> None:
     before = mark()
     (tmp_path / "a").write_text("y", encoding="utf-8")
     assert mark() != before
+
+
+def test_files_are_read_once_for_many_models_unless_they_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = list[str]()
+    monkeypatch.setattr("detente.tasks.data.read_task", lambda kind, settings, *, source: read.append(source))
+    _read.cache_clear()
+    (tmp_path / "a").write_text("x", encoding="utf-8")
+    for text in ("x", "y"):
+        (tmp_path / "b").write_text(text, encoding="utf-8")
+        data = {"en": TaskFiles(train=(str(tmp_path / "a"),), test=(str(tmp_path / "b"),))}
+        for model in (OUTSIDE, JOINT):
+            (job,) = jobs_of(model, "ner", TaskSettings(data=data), tmp_path)
+            _read(job.kind, job.settings.model_dump_json(), job.source, str(_files(job)))
+    _read.cache_clear()
+    assert len(read) == 2
 
 
 def test_only_folders_of_fine_tuning_are_emptied(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from detente.corpus.lines import read_lines
 from detente.errors import DataError
 
 _TEXT = re.compile(r"#\s*text\s*=(.*)")
-_ID = re.compile(r"(\d+)(?:([-.])(\d+))?")
+_ID = re.compile(r"(\d{1,9})(?:([-.])(\d{1,9}))?")
 
 
 def read_conllu(stream: BinaryIO, file: TextFile) -> Iterator[str]:

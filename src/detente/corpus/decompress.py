@@ -7,6 +7,7 @@ import lzma
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -16,6 +17,9 @@ from detente.corpus.files import COMPRESSIONS
 from detente.errors import DataError
 
 _BUFFER_BYTES = 1 << 20
+# Text shrinks three- to tenfold, the dullest a hundredfold. A bomb a thousandfold and more.
+_MOST_GROWTH = 250
+_ALWAYS_ALLOWED_BYTES = 1 << 30
 
 
 @contextmanager
@@ -23,7 +27,8 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
     """Open `path` for reading, decompressed by its ending.
 
     Raises:
-        DataError: here or while reading inside the block: the file cannot be read, is empty, truncated or corrupt.
+        DataError: here or while reading inside the block: the file cannot be read, is empty, truncated or corrupt, or grows
+            as only a decompression bomb does.
     """
     try:
         with path.open("rb") as raw, _decompressed(raw, path) as stream:
@@ -37,7 +42,11 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
 
 def _decompressed(raw: BinaryIO, path: Path) -> BinaryIO:
     open_stream = _OPENERS.get(path.suffix.lower())
-    return cast(BinaryIO, open_stream(raw)) if open_stream else raw
+    if open_stream is None:
+        return raw
+    return cast(
+        BinaryIO, _Bounded(open_stream(raw), max(_ALWAYS_ALLOWED_BYTES, _MOST_GROWTH * path.stat().st_size), path)
+    )
 
 
 def _explain(path: Path, error: Exception) -> str:
@@ -49,6 +58,26 @@ def _explain(path: Path, error: Exception) -> str:
     if isinstance(error, EOFError):
         return f"{path} is truncated: its {kind} data stops before the end. Copy or download it again."
     return f"{path} is not sound {kind} data ({error}). Copy or download it again, or correct the ending of its name."
+
+
+class _Bounded(io.RawIOBase):
+    """So many decompressed bytes and no more."""
+
+    def __init__(self, stream: Any, allowed: int, path: Path) -> None:
+        self._stream, self._left, self._path = stream, allowed, path
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        size: int = self._stream.readinto(buffer)
+        self._left -= size
+        if self._left < 0:
+            raise DataError(
+                f"{self._path} grows more than {_MOST_GROWTH}-fold when it is decompressed, as text does not. If it is meant "
+                "so, decompress it first."
+            )
+        return size
 
 
 class _ZstandardReader(io.RawIOBase):
@@ -94,6 +123,7 @@ class _ZstandardReader(io.RawIOBase):
 _OPENERS: dict[str, Callable[[BinaryIO], Any]] = {
     ".gz": lambda raw: gzip.GzipFile(fileobj=raw),
     ".bz2": bz2.BZ2File,
-    ".xz": lzma.LZMAFile,
+    # Not the older format besides, in which a damaged header can ask for gigabytes.
+    ".xz": partial(lzma.LZMAFile, format=lzma.FORMAT_XZ),
     ".zst": _ZstandardReader,
 }

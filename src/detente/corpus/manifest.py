@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from detente.manifests import MANIFEST_FILE, read_manifest_file
-from detente.results import Part, write_json
+from detente.manifests import read_manifest_file, write_manifest_file
+from detente.results import Part
 
 SPLITS = ("train", "meta", "validation", "test")
 
@@ -69,4 +69,4 @@ def read_manifest(folder: Path) -> CorpusManifest:
 
 def write_manifest(folder: Path, manifest: CorpusManifest) -> None:
     """Declare a corpus folder complete."""
-    write_json(folder / MANIFEST_FILE, manifest.model_dump(mode="json"))
+    write_manifest_file(folder, manifest)

@@ -13,6 +13,8 @@ from xml.etree.ElementTree import ParseError
 from detente.corpus.files import TextFile
 from detente.errors import DataError
 
+# What mwxml runs into where an element that it relies on is missing or another.
+_UNFORESEEN = (TypeError, AttributeError, AssertionError, LookupError, RecursionError)
 _FILE_NAMESPACE, _CATEGORY_NAMESPACE = 6, 14
 _HIDDEN_TAGS = {
     "categorytree", "ce", "chem", "gallery", "graph", "hiero", "imagemap", "inputbox", "mapframe", "maplink", "math",
@@ -39,7 +41,7 @@ def read_wikipedia(stream: BinaryIO, file: TextFile) -> Iterator[str]:
         hidden, pages = _open_dump(stream)
         for page in pages:
             yield from _paragraphs(page, hidden)
-    except (ParseError, MalformedXML, ValueError) as error:
+    except (ParseError, MalformedXML, ValueError, *_UNFORESEEN) as error:
         raise DataError(
             f"{file.path} is not a sound MediaWiki dump ({' '.join(str(error).split())}). "
             "It must be pages-articles XML: copy or download it again."

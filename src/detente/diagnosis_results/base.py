@@ -9,8 +9,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from detente.errors import RecordError
 from detente.results import write_json
+from detente.seal import sealed, unsealed
 
 DIAGNOSIS_VERSION = 1
+FOLDER = "diagnosis"
+"""Of a run or a study: results and their figures."""
 
 
 class Diagnosis:
@@ -26,7 +29,7 @@ class Diagnosis:
     def write(self, folder: Path) -> Path:
         """Write `FILE` into a folder, whole or not at all."""
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / self.FILE, self.as_json())
+        write_json(folder / self.FILE, sealed(self.as_json()))
         return folder / self.FILE
 
     @classmethod
@@ -39,11 +42,13 @@ class Diagnosis:
         path = folder / cls.FILE
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            if content.pop("version") != DIAGNOSIS_VERSION:
+            if content.get("version") != DIAGNOSIS_VERSION:
                 raise RecordError(f"{path} is of another version of detente. Run the diagnosis again.")
-            return TypeAdapter(cls).validate_python(content)
+            values = unsealed(content)
+            del values["version"]
+            return TypeAdapter(cls).validate_python(values)
         except FileNotFoundError:
             raise RecordError(f"there is no {path}. Run the diagnosis first.") from None
-        except (ValueError, KeyError, AttributeError, ValidationError) as error:
+        except (ValueError, AttributeError, RecursionError, ValidationError) as error:
             problem = " ".join(str(error).split())[:200]
             raise RecordError(f"{path} is damaged ({problem}). Run the diagnosis again.") from None

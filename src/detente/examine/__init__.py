@@ -3,7 +3,8 @@
 `detente.diagnose` has the diagnoses themselves, for any module.
 """
 
-from detente.examine.examination import FOLDER, Examination
+from detente.diagnosis_results.base import FOLDER
+from detente.examine.examination import Examination
 from detente.examine.parallel import constructed_languages, parallel_text
 from detente.examine.watch import gradient_watch
 

@@ -15,6 +15,7 @@ from detente.diagnose.mask_effects import try_masks
 from detente.diagnose.masks import learn_masks
 from detente.diagnose.similarity import mean_pool, representation_similarity
 from detente.diagnosis_results.affinity import LookaheadAffinity
+from detente.diagnosis_results.base import FOLDER
 from detente.diagnosis_results.gradients import GradientConflict
 from detente.diagnosis_results.masks import ParameterMasks
 from detente.diagnosis_results.similarity import RepresentationSimilarity
@@ -22,7 +23,6 @@ from detente.examine.text import AT_ONCE, RunText, theta_loss
 from detente.prepare import Counter
 from detente.pretrain.opened_run import open_run
 
-FOLDER = "diagnosis"
 TRIED_ON = 4
 """Validation batches that masks are tried on."""
 
@@ -106,8 +106,8 @@ class Examination:
         return found
 
     def similarity(self, text: ParallelText) -> RepresentationSimilarity:
-        """CKA and retrieval between the mixture's languages on sentences that say the same."""
-        batches = {language: self._sentences(text.sentences[language]) for language in self.languages}
+        """CKA and retrieval between languages of the mixture, those of the text, on sentences that say the same."""
+        batches = {language: self._sentences(sentences) for language, sentences in text.sentences.items()}
         found = representation_similarity(self._states, batches)
         found.write(self.folder)
         return found

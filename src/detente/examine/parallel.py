@@ -12,18 +12,20 @@ SENTENCES = 500
 
 
 def parallel_text(run_folder: Path, languages: tuple[str, ...], files: Mapping[str, Path]) -> ParallelText | None:
-    """Of all the run's languages; None when there are no files and a language is not constructed.
+    """Of those of the run's languages that have files; of all, when there are no files and all are constructed; else None.
 
     Raises:
-        ConfigError: files of other languages are given, or not of all.
+        ConfigError: files of other languages are given, or of one.
         DataError: the files are not aligned.
     """
     if files:
-        if files.keys() != set(languages):
+        if len(files) < 2 or not files.keys() <= set(languages):
             raise ConfigError(
-                f"--parallel has {', '.join(files)}, the run has {', '.join(languages)}. Give a file for each of these."
+                f"--parallel has {', '.join(files)}, the run has {', '.join(languages)}. Give a file for two of these or more."
             )
-        return read_parallel({language: files[language] for language in languages}, limit=SENTENCES)
+        return read_parallel(
+            {language: files[language] for language in languages if language in files}, limit=SENTENCES
+        )
     constructed = constructed_languages(run_folder.resolve().parent.parent, languages)
     spoken = {label: settings for label, settings in constructed.items() if settings is not None}
     return constructed_parallel(spoken, SENTENCES) if len(spoken) == len(languages) > 1 else None

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from detente.diagnose.gradient_passes import FEWEST_MICROBATCHES
 from detente.diagnose.gradients import gradient_conflict
+from detente.diagnosis_results.base import FOLDER
 from detente.diagnosis_results.gradient_series import GradientConflictSeries
 from detente.errors import DataError
-from detente.examine.examination import FOLDER
 from detente.examine.text import RunText, theta_loss
 from detente.pretrain.data import RunData
 from detente.pretrain.loop import Observer

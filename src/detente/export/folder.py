@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
 from safetensors import SafetensorError
 
 from detente.disk import flush, free, size
 from detente.errors import DataError
+from detente.settings.yaml_values import read_yaml
 
 CARD, WEIGHTS = "README.md", "model.safetensors"
 FILES = {
@@ -91,9 +91,9 @@ def _noted_digest(card: Path) -> str | None:
     """Of the weights that an export's card was written with."""
     try:
         _, front, _ = card.read_text(encoding="utf-8").split("---\n", 2)
-        values: Any = yaml.safe_load(front)
+        values: Any = read_yaml(front)
         return str(values["detente"]["weights"])
-    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+    except (OSError, ValueError, TypeError, KeyError):
         return None
 
 

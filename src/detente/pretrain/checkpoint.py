@@ -174,6 +174,8 @@ def _load_optimizer(folder: Path, treated: TreatedEncoder, optimizer: torch.opti
     parameters = dict(treated.named_parameters())
     for full_name, value in _read(folder / OPTIMIZER).items():
         key, _, name = full_name.partition("/")
+        if name not in parameters or (key != "step" and value.shape != parameters[name].shape):
+            raise CheckpointError(f"{folder} is of another model: its optimizer knows `{name}` otherwise.")
         parameter = parameters[name]
         # AdamW's fused kernel wants its step counters on the parameter's device, in float32.
         kept = value.to(parameter.device) if key == "step" else value.to(parameter)

@@ -5,17 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from detente.batches import WHOLE, HeldOutBatches, Share, SpecialTokens, Tokens, TrainBatches
-from detente.errors import ConfigError
+from detente.errors import ConfigError, DataError
 from detente.results import hash_of
 from detente.settings import RunSettings
+from detente.settings.deciding import deciding
 from detente.store import Store
-from detente.vocabulary import Vocabulary
-
-SAVING = ("checkpoint_every", "keep_checkpoints", "keep_every", "skip_nonfinite")
-"""Training settings that decide how often is saved and when to give up, and no number."""
-
-WATCHING = ("measure_every", "skip_limit")
-"""Settings of the meta step that decide what is measured and when to give up, and no number."""
+from detente.vocabulary import Vocabulary, read_vocabulary_manifest
+from detente.vocabulary.load import SPECIAL_TOKENS_FILE
 
 FORMAT = 3
 """Raised when the same settings would give other numbers than an older detente gave."""
@@ -30,8 +26,17 @@ class RunData:
 
     @classmethod
     def open(cls, folder: Path, labels: tuple[str, ...]) -> "RunData":
-        """Open `STUDY/data/NAME`."""
+        """Open `STUDY/data/NAME`.
+
+        Raises:
+            DataError: something is missing, or is not as it was written.
+        """
         vocabulary = Vocabulary.load(folder)
+        # Beside the tokenizer stands which of its tokens are special; the store is bound to the tokenizer alone.
+        if vocabulary.special != read_vocabulary_manifest(folder).special:
+            raise DataError(
+                f"{folder / SPECIAL_TOKENS_FILE} is not as it was written. Delete {folder} and run `detente prepare` again."
+            )
         return cls(vocabulary, Store.open(folder / "store", labels, vocabulary=vocabulary.checksum))
 
     @property
@@ -46,15 +51,10 @@ class RunData:
 
 
 def fingerprint(settings: RunSettings, data: RunData) -> str:
-    """Hash of everything that decides a run's result. How often it is saved or watched, and what its system is called, does not."""
-    is_meta = settings.treatment == "meta-adapter"
-    chosen = settings.model_dump(
-        mode="json",
-        exclude={"training": set(SAVING), "variant": True, "watch": True, "meta": set(WATCHING) if is_meta else True},
-    )
+    """Hash of everything that decides a run's result."""
     content = {
         "format": FORMAT,
-        "settings": chosen,
+        "settings": deciding(settings),
         "vocabulary": data.vocabulary.checksum,
         "data": {label: data.checksum(label) for label in settings.mixture},
     }

@@ -22,7 +22,7 @@ from detente.pretrain.objective import masked_lm_loss
 from detente.pretrain.optimizer import Updater
 from detente.pretrain.parallel import ALONE, Ranks
 from detente.pretrain.plain import add_gradients, divide
-from detente.pretrain.step import LossMeter, StepReport
+from detente.pretrain.step import LossMeter, StepReport, timed_part
 from detente.settings import MetaSettings
 from detente.treatment import TreatedEncoder
 
@@ -58,12 +58,14 @@ class MetaStep:
 
     def __call__(self, number: int) -> StepReport:
         """See `Step`. `terms` has the measurements of `meta_gradient`, and how many updates of phi were `skipped`."""
-        train, self._validating = self._read(number)
-        train = [batch.to(self.device) for batch in train]
+        with timed_part("batches"):
+            train, self._validating = self._read(number)
+            train = [batch.to(self.device) for batch in train]
         do = self._fused if self.settings.order == "fused" else self._theta_after_phi
         meter, gradients, terms = do(number, train)
         divide(gradients.values(), len(train))
-        losses, norm = meter.read(self.updater.apply(number, gradients, gradients.values(), meter.losses))
+        with timed_part("update of theta"):
+            losses, norm = meter.read(self.updater.apply(number, gradients, gradients.values(), meter.losses))
         allowed = self.updater.settings.skip_nonfinite
         if is_left_out(number, losses, norm, self.treated, gradients, languages=meter.languages, allowed=allowed):
             terms[LEFT_OUT] = terms.get(LEFT_OUT, 0) + 1
@@ -122,12 +124,14 @@ class MetaStep:
         # In bf16 the differences take a base of their own.
         is_base = self.settings.second_order == "one-sided" and self._precision == "float32"
         with_phi = self._is_due(batch) and (is_base or self._is_measured(number))
-        return inner_pass(self.treated, batch, with_phi=with_phi, precision=self._precision, ranks=self.ranks)
+        with timed_part("inner pass"):
+            return inner_pass(self.treated, batch, with_phi=with_phi, precision=self._precision, ranks=self.ranks)
 
     def _theta_gradient(self, batch: MaskedBatch) -> tuple[Tensor, tuple[Tensor, ...]]:
         phi = {name: p.detach() for name, p in self.treated.specific[batch.language].items()}
-        loss = masked_lm_loss(self.treated, batch, specific=phi, precision=self._precision)
-        return loss.detach(), torch.autograd.grad(loss, list(self.treated.shared.values()))
+        with timed_part("theta's pass"):
+            loss = masked_lm_loss(self.treated, batch, specific=phi, precision=self._precision)
+            return loss.detach(), torch.autograd.grad(loss, list(self.treated.shared.values()))
 
     def _meta_gradient(self, number: int, inner: InnerPass) -> tuple[str, MetaGradient | None]:
         language, measure = inner.batch.language, self._is_measured(number)

@@ -25,6 +25,7 @@ from detente.pretrain.inner_rule import Preconditioner, sgd_rule
 from detente.pretrain.objective import masked_lm_loss
 from detente.pretrain.parallel import ALONE, Ranks
 from detente.pretrain.second_order import MIXED_DERIVATIVES, Probe, central, one_sided
+from detente.pretrain.step import timed_part
 from detente.settings import MetaSettings
 from detente.treatment import TreatedEncoder
 
@@ -126,9 +127,10 @@ def meta_gradient(
     # In the fused order g is theta's update and must stay; otherwise theta' may take its place in memory.
     virtual = _virtual_step(treated.shared, inner.theta, beta, scale, in_place=settings.order == "theta-after-phi")
     is_first_order = settings.second_order == "none"
-    direction, direct = _held_out_gradients(
-        treated, inner.batch.language, held_out, virtual, precision, only_phi=is_first_order
-    )
+    with timed_part("held-out passes"):
+        direction, direct = _held_out_gradients(
+            treated, inner.batch.language, held_out, virtual, precision, only_phi=is_first_order
+        )
     ranks.sum_(direction.values(), direct.values())
     noise = (
         _noise(treated, held_out, virtual, direct=direct, other=other, precision=precision, ranks=ranks)
@@ -147,7 +149,8 @@ def meta_gradient(
     # A pass in bf16 is no neighbour of passes in TF32.
     base = inner.phi if is_float32 else None
     probe = Probe(treated, inner.batch, direction, epsilon, base, virtual, "float32" if is_float32 else "tf32")
-    mixed = MIXED_DERIVATIVES[settings.second_order](probe)
+    with timed_part("mixed derivative"):
+        mixed = MIXED_DERIVATIVES[settings.second_order](probe)
     ranks.sum_(mixed.values())
     terms = {**_measured(direct, mixed, beta, probe, ranks), **noise} if measure else {}
     return MetaGradient(direct, {name: beta * part for name, part in mixed.items()}, terms)

@@ -1,19 +1,20 @@
 """Side effects of training: metrics, validation curves, checkpoints, progress. One call each."""
 
-import json
 import math
 import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, TextIO
 
 from detente.disk import told_when_full
-from detente.errors import TrainingError
+from detente.errors import RecordError, TrainingError
 from detente.pretrain.spikes import Spikes
 from detente.pretrain.step import StepReport
 from detente.results import METRICS_FILE, Score, read_metrics, write_atomic
+from detente.seal import sealed_line, unsealed_line
 
 Progress = Callable[[int, int, StepReport], None]
 """Told after each step: steps done, steps in all, the report."""
@@ -73,7 +74,7 @@ class MetricsLog:
         Raises:
             DataError: the disk is full; the lines of finished checkpoints are on it.
         """
-        line = json.dumps(values) + "\n"
+        line = sealed_line(values)
         with told_when_full(METRICS_FILE, self._path.parent, needed=len(line)):
             self._file.write(line)
             self._file.flush()
@@ -96,19 +97,26 @@ def _finite(values: Mapping[str, float]) -> dict[str, float]:
 
 
 def _cut_after(path: Path, step: int) -> None:
-    if not path.exists():
-        return
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-    kept = [line for line in lines if line.endswith("\n") and _step_in(line) <= step]
+    lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+    kept = list(takewhile(lambda line: _step_in(line) <= step, lines))
+    if any(_step_in(line) <= step for line in lines[len(kept) :]):
+        raise RecordError(
+            f"{path}, line {len(kept) + 1} is damaged. Delete the run's folder and run the study again from the start."
+        )
+    if (last := _step_in(kept[-1]) if kept else 0) != step:
+        raise RecordError(
+            f"{path} ends at step {last:.0f}, the checkpoint is of step {step}. Delete the run's folder and run the study again "
+            "from the start."
+        )
     if len(kept) < len(lines):
-        write_atomic(path, "".join(kept).encode())
+        write_atomic(path, b"".join(kept))
 
 
-def _step_in(line: str) -> float:
-    """Of a whole line; a damaged one belongs to no step that was done."""
+def _step_in(line: bytes) -> float:
+    """A damaged line, such as a crash leaves at the end, belongs to no step that was done."""
     try:
-        return int(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
+        return int(unsealed_line(line.decode())["step"])
+    except (ValueError, KeyError, TypeError, RecursionError):
         return math.inf
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import yaml
 from pydantic import ValidationError
 
 from detente.errors import CheckpointError, DataError, RecordError
@@ -15,6 +14,7 @@ from detente.pretrain.data import RunData, fingerprint
 from detente.pretrain.optimizer import build_optimizer
 from detente.pretrain.run import build_model, to_device
 from detente.settings import RunSettings
+from detente.settings.yaml_values import read_yaml
 from detente.treatment import TreatedEncoder
 
 SETTINGS_FILE = "settings.yaml"
@@ -52,8 +52,8 @@ def read_run_settings(folder: Path) -> RunSettings:
             f"{folder} is no run: it has no {SETTINGS_FILE}. Give the folder of a run, STUDY/runs/NAME.{_runs_near(folder)}"
         )
     try:
-        return RunSettings.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (ValueError, yaml.YAMLError, ValidationError) as error:
+        return RunSettings.model_validate(read_yaml(path.read_text(encoding="utf-8")))
+    except (ValueError, ValidationError) as error:
         problem = " ".join(str(error).split())[:200]
         raise RecordError(f"{path} does not hold the settings of a run of this version ({problem}).") from None
 
@@ -68,7 +68,7 @@ def open_run(folder: Path) -> OpenedRun:
     """
     settings = read_run_settings(folder)
     newest = newest_checkpoint(folder / "checkpoints")
-    data = _open_data(settings, folder, mark=json.loads((newest / STATE).read_text())["fingerprint"])
+    data = _open_data(settings, folder, mark=json.loads((newest / STATE).read_text()).get("fingerprint"))
     device = choose_device(settings.training.device)
     treated = to_device(build_model(settings, data.vocabulary.size), device)
     optimizer = build_optimizer(treated, settings.training)
@@ -78,7 +78,7 @@ def open_run(folder: Path) -> OpenedRun:
     return OpenedRun(settings, data, treated, optimizer, state["step"], device)
 
 
-def _open_data(settings: RunSettings, folder: Path, *, mark: str) -> RunData:
+def _open_data(settings: RunSettings, folder: Path, *, mark: str | None) -> RunData:
     where = folder.resolve().parent.parent / "data" / settings.vocabulary
     if not where.is_dir():
         raise DataError(
@@ -91,6 +91,7 @@ def _open_data(settings: RunSettings, folder: Path, *, mark: str) -> RunData:
             f"{where} is not what the run was trained on: the vocabulary or the text is another, or the run is of another version "
             "of detente. Prepare the study as it was, or train the run again."
         )
+    data.store.verify()
     return data
 
 

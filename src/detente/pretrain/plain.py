@@ -10,7 +10,7 @@ from detente.pretrain.not_finite import LEFT_OUT, is_left_out
 from detente.pretrain.objective import masked_lm_loss
 from detente.pretrain.optimizer import Updater
 from detente.pretrain.parallel import ALONE, Ranks
-from detente.pretrain.step import LossMeter, StepReport
+from detente.pretrain.step import LossMeter, StepReport, timed_part
 from detente.treatment import TreatedEncoder
 
 
@@ -35,16 +35,21 @@ class PlainStep:
         meter = LossMeter()
         gradients: dict[nn.Parameter, Tensor] = {}
         tokens = 0
-        for batch in self._batches(number):
-            batch = batch.to(self.device)
-            loss = masked_lm_loss(self.treated, batch, precision=self.updater.settings.precision)
+        with timed_part("batches"):
+            batches = [batch.to(self.device) for batch in self._batches(number)]
+        for batch in batches:
+            with timed_part("forward pass"):
+                loss = masked_lm_loss(self.treated, batch, precision=self.updater.settings.precision)
             meter.add(batch.language, loss.detach())
             moved = [*self.treated.shared.values(), *self.treated.specific[batch.language].values()]
-            add_gradients(gradients, moved, torch.autograd.grad(loss, moved))
+            with timed_part("backward pass"):
+                add_gradients(gradients, moved, torch.autograd.grad(loss, moved))
             tokens += batch.num_tokens
-        self.ranks.sum_(gradients.values(), meter.losses)
+        with timed_part("sum over processes"):
+            self.ranks.sum_(gradients.values(), meter.losses)
         divide(gradients.values(), self._accumulation)
-        losses, norm = meter.read(self.updater.apply(number, gradients, gradients.values(), meter.losses))
+        with timed_part("update"):
+            losses, norm = meter.read(self.updater.apply(number, gradients, gradients.values(), meter.losses))
         allowed = self.updater.settings.skip_nonfinite
         out = is_left_out(number, losses, norm, self.treated, gradients, languages=meter.languages, allowed=allowed)
         return StepReport(losses, tokens, norm, self.updater.rate(number), {LEFT_OUT: 1} if out else {})

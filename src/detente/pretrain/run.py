@@ -105,6 +105,8 @@ def _begin(
     settings: RunSettings, data: RunData, folder: Path, mark: str, *, device: torch.device, ranks: Ranks
 ) -> "_Run":
     try:
+        if ranks.is_first:
+            data.store.verify()
         return _Run(settings, data, folder, mark, device=device, ranks=ranks)
     except DetenteError as error:
         if ranks.is_first:
@@ -208,7 +210,7 @@ class _Run:
         with self.ranks.agreed():
             state = load_checkpoint(self.folder / "checkpoints", self.treated, self.optimizer)
             state = state or {"step": 0, "sittings": 0, "fingerprint": self.mark}
-            if state["fingerprint"] != self.mark:
+            if state.get("fingerprint") != self.mark:
                 raise CheckpointError(
                     f"{self.folder} holds checkpoints of another run. Delete the folder to start it anew."
                 )

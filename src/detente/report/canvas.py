@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 UNSAFE = re.compile(r"[^\w.-]|^[.-]", re.ASCII)
+LONGEST_IN_NAME = 24
+"""Characters of a label in a file's name."""
 WIDTH = 4.3
 """Inches; on a telephone the type stays as large as it is on paper."""
 STYLE: dict[Any, Any] = {
@@ -57,6 +59,10 @@ class Drawing:
     """What it shows, in words and numbers, for those who do not see it."""
     svg: str
     kind: str
+    languages: tuple[str, ...] = ()
+    """What it is drawn for: the page's filter goes by them; empty, it always shows."""
+    tips: tuple[str, ...] = ()
+    """What the page says of a mark that is pointed at; mark number n has the group id `tip-n`."""
 
 
 @contextmanager
@@ -84,18 +90,33 @@ def save(figure: "Figure", folder: Path, drawing: Drawing) -> Drawing:
 
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / drawing.key
+    # Once for all three files: it takes as long as drawing.
+    if layout := figure.get_layout_engine():
+        layout.execute(figure)
+        figure.set_layout_engine("none")
     with told_when_full(f"the figure {drawing.key}", folder), mpl.rc_context({"svg.hashsalt": drawing.key}):
         figure.savefig(f"{path}.pdf", metadata={"CreationDate": None})
         figure.savefig(f"{path}.png", dpi=200, metadata={"Software": None})
         figure.savefig(f"{path}.svg", metadata={"Date": None, "Creator": None})
     source = Path(f"{path}.svg").read_text(encoding="utf-8")
-    svg = for_page(source, drawing.key, drawing.title, drawing.description)
+    svg = for_page(source, drawing.key, drawing.title, drawing.description, drawing.tips)
     return replace(drawing, svg=svg)
 
 
 def file_labels(labels: Sequence[str], languages: Sequence[str]) -> list[str]:
-    """The labels, where they are safe in a file name; else their numbers among the languages."""
-    return [f"language-{languages.index(label) + 1}" if re.search(UNSAFE, label) else label for label in labels]
+    """The labels, where they are safe in a file name and short; else their numbers among the languages."""
+    is_safe = [len(label) <= LONGEST_IN_NAME and not re.search(UNSAFE, label) for label in labels]
+    return [
+        label if safe else f"language-{languages.index(label) + 1}" for label, safe in zip(labels, is_safe, strict=True)
+    ]
+
+
+def shortened(text: str, longest: int) -> str:
+    """Without its middle, where a long name would leave no room for the numbers."""
+    if len(text) <= longest:
+        return text
+    half = (longest - 1) // 2
+    return f"{text[:half]}\N{HORIZONTAL ELLIPSIS}{text[-half:]}"
 
 
 def or_gap(value: float | None) -> float:

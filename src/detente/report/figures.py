@@ -9,7 +9,7 @@ from detente.report import numbers
 from detente.report.canvas import WIDTH, Drawing, drawing_style, file_labels, new_figure, save
 from detente.report.comparisons import Comparison, interference
 from detente.report.curves import CurveBook
-from detente.report.interference_matrix import has_matrix, interference_matrix
+from detente.report.interference_matrix import InterferenceMatrix, mixtures_beside_matrix
 from detente.report.inventory import Study, System, mono
 from detente.report.matrix_figure import draw_matrix, interference_picture
 from detente.report.measures import bits_of_nats
@@ -26,25 +26,18 @@ LEGEND_CHARACTERS = {3: 42, 2: 52}
 """Columns -> characters that there is room for beside their samples."""
 
 
-def draw_all(study: Study, folder: Path) -> list[Drawing]:
+def draw_all(study: Study, book: CurveBook, matrix: InterferenceMatrix | None, folder: Path) -> list[Drawing]:
     """Draw every figure that there are numbers for, and write the files."""
-    matrix = draw_matrix(interference_picture(interference_matrix(study)), folder) if has_matrix(study) else None
-    mixtures = [mixture for mixture in study.mixtures if not (matrix and _is_in_matrix(study, mixture))]
+    heat_map = draw_matrix(interference_picture(matrix), folder) if matrix else None
+    mixtures = mixtures_beside_matrix(study)
     with drawing_style():
         bars = [draw_interference(study, mixture, folder) for mixture in mixtures]
-        book = CurveBook(study)
         panels = [(mixture, label) for mixture in mixtures for label in mixture]
         panels = panels or [((label,), label) for label in study.languages]
         curves = [
             draw_curves(study, book, kind, panel, folder) for panel in panels for kind in ("validation", "early-loss")
         ]
-    return [drawing for drawing in (matrix, *bars, *curves) if drawing]
-
-
-def _is_in_matrix(study: Study, mixture: tuple[str, ...]) -> bool:
-    """Whether a mixture is a pair that nothing is known of but its cells: dozens of figures more would say no more."""
-    systems = [system for system in study.systems if system.mixture == mixture]
-    return len(mixture) == 2 and all(system.is_untreated for system in systems)
+    return [drawing for drawing in (heat_map, *bars, *curves) if drawing]
 
 
 def draw_interference(study: Study, mixture: tuple[str, ...], folder: Path) -> Drawing | None:
@@ -60,13 +53,14 @@ def draw_interference(study: Study, mixture: tuple[str, ...], folder: Path) -> D
         return None
     figure, axes = new_figure(0.6 + 0.2 * len(bars) + 0.22 * len(mixture))
     places = _places([label for label, _, _ in bars])
-    for place, (_, system, comparison) in zip(places, bars, strict=True):
-        _bar(axes, place, _look(study, system), comparison)
+    for number, (place, (_, system, comparison)) in enumerate(zip(places, bars, strict=True)):
+        _bar(axes, place, _look(study, system), comparison, f"tip-{number}")
     _finish_bars(axes, places, bars)
     key = f"interference-{_file_name(study, mixture)}"
     title = f"Interference in {'+'.join(mixture)}"
-    values = "; ".join(f"{label} {system_label(system)} {_words(comparison)}" for label, system, comparison in bars)
-    drawing = Drawing(key, title, f"Bits per character minus mono: {values}.", "", "interference")
+    values = tuple(f"{label} {system_label(system)} {_words(comparison)}" for label, system, comparison in bars)
+    words = f"Bits per character minus mono: {'; '.join(values)}."
+    drawing = Drawing(key, title, words, "", "interference", mixture, values)
     return save(figure, folder, drawing)
 
 
@@ -88,7 +82,7 @@ def draw_curves(
         f"{name} {curve.mean[-1]:.3f} at step {curve.steps[-1]}" for name, (_, curve) in zip(names, lines, strict=True)
     )
     key = f"{kind}-{_file_name(study, mixture)}-{_file_name(study, (language,))}"
-    return save(figure, folder, Drawing(key, title, f"Last values: {ends}.", "", kind))
+    return save(figure, folder, Drawing(key, title, f"Last values: {ends}.", "", kind, (language,)))
 
 
 def _look(study: Study, system: System) -> Look:
@@ -97,18 +91,18 @@ def _look(study: Study, system: System) -> Look:
     return look_of_variant(study.variants.index(system.variant)) if system.variant else look_of(system.treatment)
 
 
-def _bar(axes: "Axes", place: float, look: Look, comparison: Comparison) -> None:
+def _bar(axes: "Axes", place: float, look: Look, comparison: Comparison, mark: str) -> None:
     difference = comparison.difference
     if not comparison.has_learned:
         # Drawn to scale it would squeeze the bars that mean something.
-        axes.text(0, place, f" not learned yet{numbers.DAGGER}", va="center", color=MUTED, style="italic")
+        axes.text(0, place, f" not learned yet{numbers.DAGGER}", va="center", color=MUTED, style="italic", gid=mark)
         return
     # A hollow bar stands on one seed: nothing follows from its length.
     fill = "none" if difference.low is None else look.color
     if look.hatch and difference.low is not None:
         axes.barh(place, difference.mean, height=0.66, color=fill, edgecolor=HATCH, hatch=look.hatch, linewidth=0)
         fill = "none"
-    axes.barh(place, difference.mean, height=0.66, color=fill, edgecolor=look.color, linewidth=1)
+    axes.barh(place, difference.mean, height=0.66, color=fill, edgecolor=look.color, linewidth=1, gid=mark)
     if difference.low is not None and difference.high is not None:
         arms = [[difference.mean - difference.low], [difference.high - difference.mean]]
         axes.errorbar(difference.mean, place, xerr=arms, color=INK, capsize=2.5, linewidth=1.1)
@@ -147,7 +141,7 @@ def _draw_panels(study: Study, panels: list[list[CurveLine]], unigram: float | N
         axes = part.add_subplot(sharex=first, sharey=first)
         first = first or axes
         for line in panel:
-            _line(axes, line, _look(study, line.system))
+            draw_line(axes, line, _look(study, line.system))
         if unigram is not None:
             axes.axhline(unigram, color=UNIGRAM.color, linestyle=UNIGRAM.dash, linewidth=1.1, label="unigram")
         axes.set_xlabel("steps")
@@ -173,7 +167,8 @@ def _legend_columns(panel: Sequence[CurveLine]) -> int:
     return 1
 
 
-def _line(axes: "Axes", line: CurveLine, look: Look) -> None:
+def draw_line(axes: "Axes", line: CurveLine, look: Look, *, label: str = "") -> None:
+    """One system's curve, with the range of its seeds; under its own name where no other is given."""
     curve = line.curve
     every = max(1, len(curve.steps) // 6)
     axes.plot(
@@ -185,7 +180,7 @@ def _line(axes: "Axes", line: CurveLine, look: Look) -> None:
         markevery=every,
         markersize=3.6,
         linewidth=0.9 if line.is_context else 1.4,
-        label=line.label,
+        label=label or line.label,
     )
     if curve.seeds > 1 and not line.is_context:
         axes.fill_between(curve.steps, curve.low, curve.high, color=look.color, alpha=0.15, linewidth=0)

@@ -21,6 +21,9 @@ LATEX_ESCAPES = {
     "}": r"\}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
+    # At the beginning of a row they would belong to the \\ before it.
+    "[": "{[}",
+    "*": "{*}",
     "\N{NO-BREAK SPACE}": "~",
     "<": r"\textless{}",
     ">": r"\textgreater{}",

@@ -44,7 +44,7 @@ class _Line:
 
 
 def draw_conflict_over_training(
-    series: Sequence[GradientConflictSeries], folder: Path, *, region: Region = THETA
+    series: Sequence[GradientConflictSeries], folder: Path, *, region: Region = THETA, key: str = ""
 ) -> Drawing:
     """Raw cosines with each language's control, as the source has them, and below them the corrected ones with intervals.
 
@@ -62,7 +62,10 @@ def draw_conflict_over_training(
     with drawing_style():
         figure = _panels(lines)
         words = "; ".join(map(_words, lines))
-        key, title = f"gradient-series-{_file_name(region.label)}", f"Cosine of gradients over training: {region.label}"
+        key, title = (
+            key or f"gradient-series-{_file_name(region.label)}",
+            f"Cosine of gradients over training: {region.label}",
+        )
         return save(figure, folder, Drawing(key, title, f"Raw cosines at the last step: {words}.", "", KIND))
 
 

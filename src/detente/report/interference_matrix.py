@@ -10,6 +10,7 @@ from detente.diagnosis_results.agreement import Matrix
 from detente.report.comparisons import Comparison, interference, interference_by_seed
 from detente.report.inventory import Study, System, mono
 from detente.report.statistics import Estimate, estimate, paired_differences
+from detente.report.task_scores import Asked, task_scores
 
 BySeed = dict[int, float]
 
@@ -31,7 +32,8 @@ def points_lost(task: str) -> Harm:
     """Of a task's main score when fine-tuned and tested on the language itself; fine-tunings' seeds are averaged first."""
 
     def lost(study: Study, system: System, language: str) -> BySeed:
-        alone, mixed = (_within(study, one, task, language) for one in (mono(language), system))
+        within = Asked(task, "within", language, language)
+        alone, mixed = (task_scores(study, one, within) for one in (mono(language), system))
         return paired_differences(alone, mixed)
 
     return Harm(f"interference-{task}", f"points of {task}", lost)
@@ -59,6 +61,8 @@ class InterferenceMatrix:
     """What pair and mono had in common."""
     cells: tuple[tuple[Comparison | None, ...], ...]
     """[i][j]: what i loses when trained with j alone. None on the diagonal and where a run is missing."""
+    asked: frozenset[frozenset[str]]
+    """Pairs that the study has or should have."""
     row_means: tuple[Estimate | None, ...]
     """What a language loses over all partners, seed by seed; None unless every cell is there and has learned."""
     column_means: tuple[Estimate | None, ...]
@@ -109,6 +113,7 @@ def interference_matrix(study: Study, harm: Harm = BITS_LOST, *, system: str = "
         system=system,
         budget="examples" if by_examples else "steps",
         cells=tuple(tuple(cells[a, b] for b in labels) for a in labels),
+        asked=frozenset(pairs),
         row_means=tuple(_mean([seeds[a, b] for b in labels if b != a]) for a in labels),
         column_means=tuple(_mean([seeds[b, a] for b in labels if b != a]) for a in labels),
         asymmetries=tuple(_asymmetries(labels, seeds)),
@@ -120,6 +125,14 @@ def has_matrix(study: Study) -> bool:
     return len(study.languages) > 2 and any(
         system.is_untreated and len(system.mixture) == 2 for system in study.systems
     )
+
+
+def mixtures_beside_matrix(study: Study) -> tuple[tuple[str, ...], ...]:
+    """Mixtures that a matrix does not say all of: dozens of pairs are cells, and figures of each would say no more."""
+    if not has_matrix(study):
+        return study.mixtures
+    treated = {system.mixture for system in study.systems if not system.is_untreated}
+    return tuple(mixture for mixture in study.mixtures if len(mixture) > 2 or mixture in treated)
 
 
 def has_number(cell: Comparison | None) -> bool:
@@ -143,18 +156,3 @@ def _asymmetries(labels: Sequence[str], seeds: Mapping[tuple[str, str], BySeed])
         differences = paired_differences(seeds[a, b], seeds[b, a])
         if differences:
             yield Asymmetry(a, b, estimate(list(differences.values())))
-
-
-def _within(study: Study, system: System, task: str, language: str) -> BySeed:
-    """Pretraining seed -> score."""
-    found = {
-        seed: [
-            score.value
-            for record in run.tasks
-            if (record.task, record.source) == (task, language)
-            for score in record.scores
-            if (score.setting, score.language) == ("within", language)
-        ]
-        for seed, run in study.by_system.get(system, {}).items()
-    }
-    return {seed: fmean(values) for seed, values in found.items() if values}

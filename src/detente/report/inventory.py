@@ -4,15 +4,20 @@ With a `plan.json` the expected runs are known; without it only what is there is
 """
 
 import json
-from dataclasses import dataclass
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
 
+from pydantic import BaseModel
+
 from detente.errors import RecordError
+from detente.report.study_languages import StudyLanguage, read_languages
 from detente.results import RECORD_FILE, LanguageResult, RunRecord, read_record
 from detente.settings.schema import TreatmentName
-from detente.task_results import TaskRecord, read_task_records
+from detente.task_results import TaskRecord, read_task_record, task_record_files
 
 PLAN_FILE = "plan.json"
 TREATMENTS: tuple[str, ...] = get_args(TreatmentName)
@@ -47,22 +52,8 @@ def mono(language: str) -> System:
 
 
 @dataclass(frozen=True)
-class Run:
-    """A run that ended well."""
-
-    folder: Path
-    record: RunRecord
-    tasks: tuple[TaskRecord, ...] = ()
-    """Fine-tunings: the newest of each task, source and seed."""
-
-    @property
-    def system(self) -> System:
-        return System(self.record.mixture, self.record.treatment, self.record.variant)
-
-
-@dataclass(frozen=True)
 class Gap:
-    """A run that is not in the tables, and why."""
+    """A run, or one of its fine-tunings, that is not in the tables, and why."""
 
     name: str
     status: str
@@ -70,7 +61,23 @@ class Gap:
     system: System | None = None
     seed: int | None = None
     is_expected: bool = True
-    """False for a run that nobody asked for, such as one with settings that were changed since."""
+    """False for a run that nobody asked for, such as one with settings that were changed since, and for a fine-tuning."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that ended well."""
+
+    folder: Path
+    record: RunRecord
+    tasks: tuple[TaskRecord, ...] = ()
+    """Fine-tunings: the newest of each task, source and seed."""
+    damaged_tasks: tuple[Gap, ...] = ()
+    """Fine-tunings whose record cannot be read."""
+
+    @property
+    def system(self) -> System:
+        return System(self.record.mixture, self.record.treatment, self.record.variant)
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,8 @@ class Study:
     has_plan: bool
     planned_variants: tuple[str, ...] = ()
     """In the plan's order."""
+    known_languages: Mapping[str, StudyLanguage] = field(default_factory=dict)
+    """Label -> what it stands for, where the study's file says it."""
 
     @cached_property
     def languages(self) -> tuple[str, ...]:
@@ -161,22 +170,48 @@ def read_study(folder: Path) -> Study:
     runs = tuple(entry for entry in entries if isinstance(entry, Run))
     gaps = tuple(entry for entry in entries if isinstance(entry, Gap))
     variants = dict.fromkeys(entry["system"].variant for entry in plan or () if entry["system"].variant)
-    return Study(folder.resolve().name, runs, gaps, plan is not None, tuple(variants))
+    gaps = (*gaps, *(gap for run in runs for gap in run.damaged_tasks))
+    return Study(folder.resolve().name, runs, gaps, plan is not None, tuple(variants), read_languages(folder))
 
 
 def _examine(run_folder: Path, study_folder: Path) -> Run | Gap:
     try:
         record = read_record(run_folder)
+        _check_names(run_folder / RECORD_FILE, (*record.mixture, record.treatment, record.variant))
     except RecordError as error:
         status = "damaged" if (run_folder / RECORD_FILE).exists() else "not finished"
-        # Without the leading folders, so that a study gives the same report wherever it lies.
-        return Gap(run_folder.name, status, str(error).replace(f"{study_folder}/", ""))
-    run = Run(run_folder, record, _newest_tasks(run_folder))
+        return Gap(run_folder.name, status, _reason(error, study_folder))
+    found = list(_tasks(run_folder, study_folder))
+    run = Run(run_folder, record, _newest(found), tuple(entry for entry in found if isinstance(entry, Gap)))
     return run if record.status == "success" else _unsuccessful(run)
 
 
-def _newest_tasks(run_folder: Path) -> tuple[TaskRecord, ...]:
-    records = sorted(read_task_records(run_folder), key=lambda record: record.finished)
+def _tasks(run_folder: Path, study_folder: Path) -> Iterator[TaskRecord | Gap]:
+    for path in task_record_files(run_folder):
+        try:
+            record = read_task_record(path)
+            _check_names(path, (record.task, record.source))
+            if record.task != path.parents[1].name:
+                raise RecordError(f"{path} is of the task {record.task}. Move it to a folder of that name.")
+            yield record
+        except RecordError as error:
+            name = path.parent.relative_to(run_folder.parent)
+            yield Gap(str(name), "damaged", _reason(error, study_folder), is_expected=False)
+
+
+def _check_names(path: Path, names: Sequence[str]) -> None:
+    """Neither XML nor a file can hold what no text has."""
+    if any(unicodedata.category(character) in ("Cc", "Cs") for name in names for character in name):
+        raise RecordError(f"{path} has a name with a control character. Name it otherwise and run the study again.")
+
+
+def _reason(error: RecordError, study_folder: Path) -> str:
+    """Without the leading folders, so that a study gives the same report wherever it lies."""
+    return str(error).replace(f"{study_folder}/", "")
+
+
+def _newest(found: Sequence[TaskRecord | Gap]) -> tuple[TaskRecord, ...]:
+    records = sorted((each for each in found if isinstance(each, TaskRecord)), key=lambda record: record.finished)
     newest = {(record.task, record.source, record.seed): record for record in records}
     return tuple(newest[key] for key in sorted(newest))
 
@@ -193,17 +228,29 @@ def _read_plan(folder: Path) -> list[dict[str, Any]] | None:
         return None
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))["runs"]
-        return [_with_system(**entry) for entry in entries]
-    except (ValueError, KeyError, TypeError) as error:
+        return [_with_system(entry) for entry in entries]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        problem = " ".join(repr(error).split())[:200]
         raise RecordError(
-            f"{path} is damaged ({error!r}). Delete it, or run the study again to write it anew."
+            f"{path} is damaged ({problem}). Delete it, or run the study again to write it anew."
         ) from None
 
 
-def _with_system(
-    *, name: str, mixture: list[str], treatment: str, seed: int, folder: str, variant: str = "", **_unknown: Any
-) -> dict[str, Any]:
-    return {"name": name, "system": System(tuple(mixture), treatment, variant), "seed": seed, "folder": folder}
+class _Entry(BaseModel):
+    """A run of the plan; what else stands there is passed over."""
+
+    name: str
+    mixture: tuple[str, ...]
+    treatment: str
+    variant: str = ""
+    seed: int
+    folder: str
+
+
+def _with_system(values: Any) -> dict[str, Any]:
+    entry = _Entry.model_validate(values)
+    system = System(entry.mixture, entry.treatment, entry.variant)
+    return {"name": entry.name, "system": system, "seed": entry.seed, "folder": entry.folder}
 
 
 def _as_planned(found: dict[str, Run | Gap], plan: list[dict[str, Any]]) -> list[Run | Gap]:

@@ -42,7 +42,7 @@ class _Line:
     """Its dash, where it is of one language."""
 
 
-def draw_mask_similarity(masks: ParameterMasks, languages: Sequence[str], folder: Path) -> Drawing:
+def draw_mask_similarity(masks: ParameterMasks, languages: Sequence[str], folder: Path, *, key: str = "") -> Drawing:
     """Of two languages, a line each for attention and ffn, and beside them two runs of one language; of one language these alone.
 
     Above the cosine as the source has it; below, it is taken after the means, without which it is near 1 wherever gates stay
@@ -64,11 +64,11 @@ def draw_mask_similarity(masks: ParameterMasks, languages: Sequence[str], folder
         figure.legend(*parts[-1].get_legend_handles_labels(), loc="outside lower left", ncols=2, handlelength=2.8)
         title = f"Masks of {' and '.join(languages)}, by layer"
         words = "; ".join(f"{line.label} {_range(line)}" for line in lines)
-        key = f"mask-similarity-{'-'.join(file_labels(languages, masks.languages))}"
+        key = key or f"mask-similarity-{'-'.join(file_labels(languages, masks.languages))}"
         return save(figure, folder, Drawing(key, title, f"Cosine of pi, lowest to highest layer: {words}.", "", KIND))
 
 
-def draw_mask_extremes(masks: ParameterMasks, language: str, other: str, folder: Path) -> Drawing:
+def draw_mask_extremes(masks: ParameterMasks, language: str, other: str, folder: Path, *, key: str = "") -> Drawing:
     """The lowest and the highest pi of a language, left to right, beside the other language's.
 
     Each over the largest of its own language, since pi of languages need not have the same size.
@@ -92,7 +92,7 @@ def draw_mask_extremes(masks: ParameterMasks, language: str, other: str, folder:
         low = sum(extreme.value < 0 for extreme in extremes)
         title = f"Groups that {language} needs least and most, beside {other}"
         text = f"Of the {low} groups shown that {language} closes, {flipped} are open for {other}."
-        key = f"mask-extremes-{'-'.join(file_labels((language, other), masks.languages))}"
+        key = key or f"mask-extremes-{'-'.join(file_labels((language, other), masks.languages))}"
         return save(figure, folder, Drawing(key, title, text, "", KIND))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from detente.diagnosis_results.affinity import LookaheadAffinity
 from detente.diagnosis_results.agreement import Matrix
 from detente.report import numbers
-from detente.report.canvas import WIDTH, Drawing, drawing_style, new_figure, save
+from detente.report.canvas import WIDTH, Drawing, drawing_style, new_figure, save, shortened
 from detente.report.interference_matrix import InterferenceMatrix, has_number
 from detente.report.palette import MUTED
 
@@ -25,6 +25,10 @@ LARGEST_CELL = 0.9
 """Inches."""
 LONGEST_UPRIGHT = 4
 """Characters of a label that still stands upright under a column."""
+
+
+LONGEST_TICK = 16
+"""Characters."""
 
 
 @dataclass(frozen=True)
@@ -148,8 +152,9 @@ def _ink_on(color: Sequence[float]) -> str:
 def _finish(axes: "Axes", picture: MatrixPicture) -> None:
     places = range(len(picture.languages))
     is_long = _has_long_labels(picture)
-    axes.set_xticks(places, picture.languages, rotation=45 if is_long else 0, ha="left" if is_long else "center")
-    axes.set_yticks(places, picture.languages)
+    names = [shortened(label, LONGEST_TICK) for label in picture.languages]
+    axes.set_xticks(places, names, rotation=45 if is_long else 0, ha="left" if is_long else "center")
+    axes.set_yticks(places, names)
     axes.xaxis.tick_top()
     axes.xaxis.set_label_position("top")
     axes.set_xlabel(picture.columns)

@@ -1,5 +1,7 @@
 """The table of who is hurt by whom."""
 
+from collections.abc import Iterator, Sequence
+
 from detente.report import numbers
 from detente.report.comparisons import Comparison
 from detente.report.interference_matrix import InterferenceMatrix
@@ -13,7 +15,7 @@ GROUP = "pairs"
 def matrix_table(matrix: InterferenceMatrix) -> Table:
     """One row a language that is hurt, one column a language that it was trained with, and means."""
     rows = [
-        Row(GROUP, language, (*map(_cell, cells), _mean_cell(mean)))
+        Row(GROUP, language, (*_cells(matrix, language, cells), _mean_cell(mean)))
         for language, cells, mean in zip(matrix.languages, matrix.cells, matrix.row_means, strict=True)
     ]
     rows.append(Row(GROUP, "what others lose to it", (*map(_mean_cell, matrix.column_means), Cell())))
@@ -27,8 +29,15 @@ def matrix_table(matrix: InterferenceMatrix) -> Table:
     return Table(KEY, title, caption, "mixture", columns, tuple(rows), notes, label_title="hurt")
 
 
-def _cell(compared: Comparison | None) -> Cell:
-    return comparison_cell(compared) if compared else Cell()
+def _cells(matrix: InterferenceMatrix, language: str, compared: Sequence[Comparison | None]) -> Iterator[Cell]:
+    """Missing where the study asks for the pair."""
+    for other, comparison in zip(matrix.languages, compared, strict=True):
+        if comparison:
+            yield comparison_cell(comparison)
+        elif frozenset((language, other)) in matrix.asked:
+            yield Cell(numbers.MISSING, is_missing=True)
+        else:
+            yield Cell()
 
 
 def _mean_cell(mean: Estimate | None) -> Cell:

@@ -23,6 +23,11 @@ def points(estimate: Estimate) -> str:
     return _with_interval(estimate, 1)
 
 
+def signed_points(estimate: Estimate) -> str:
+    """A difference of `points`."""
+    return _with_interval(estimate, 1, sign="+")
+
+
 def signed(estimate: Estimate) -> str:
     """+0.034 with its interval."""
     return _with_interval(estimate, 3, sign="+")
@@ -59,6 +64,11 @@ def share_of(value: float) -> str:
 def cosine(estimate: Estimate) -> str:
     """+0.12 with its interval."""
     return _with_interval(estimate, 2, sign="+")
+
+
+def score_difference(estimate: Estimate) -> str:
+    """+2.1 points with its interval."""
+    return _with_interval(estimate, 1, sign="+")
 
 
 def times(value: float) -> str:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from detente.report.canvas import shortened
 from detente.report.curves import Curve
 from detente.report.inventory import System
 from detente.report.tables import system_label
@@ -49,9 +50,5 @@ def _context(first: Sequence[CurveLine], part: Sequence[CurveLine]) -> list[Curv
 
 
 def short_label(system: System) -> str:
-    """For a figure, where a long name would leave no room for the numbers: its middle is left out."""
-    label = system_label(system)
-    if len(label) <= LONGEST_LABEL:
-        return label
-    half = (LONGEST_LABEL - 1) // 2
-    return f"{label[:half]}\N{HORIZONTAL ELLIPSIS}{label[-half:]}"
+    """For a figure."""
+    return shortened(system_label(system), LONGEST_LABEL)

@@ -1,9 +1,12 @@
 """Parts of sentences that the rules of several verdicts share."""
 
+import unicodedata
 from collections.abc import Sequence
 
 from detente.report import numbers
 from detente.report.statistics import Estimate
+
+ISOLATE, END = "\N{FIRST STRONG ISOLATE}", "\N{POP DIRECTIONAL ISOLATE}"
 
 
 def evidence(difference: Estimate) -> str:
@@ -18,9 +21,25 @@ def doubt(difference: Estimate) -> str:
     return f"{_size(difference)}, and the {numbers.INTERVAL} holds zero ({numbers.bounds(difference)}, {seeds(difference.seeds)})."
 
 
-def listed(labels: Sequence[str]) -> str:
+def name(label: str) -> str:
+    """A language in a sentence: one that is written from right to left must not turn round what stands beside it."""
+    is_turned = any(unicodedata.bidirectional(character) in ("R", "AL") for character in label)
+    return f"{ISOLATE}{label}{END}" if is_turned else label
+
+
+def mixture_name(mixture: Sequence[str]) -> str:
+    """en+sw."""
+    return "+".join(map(name, mixture))
+
+
+def listed(parts: Sequence[str]) -> str:
     """a, b and c."""
-    return " and ".join([", ".join(labels[:-1]), labels[-1]]) if len(labels) > 1 else "".join(labels)
+    return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)
+
+
+def names(labels: Sequence[str]) -> str:
+    """Languages, listed."""
+    return listed([name(label) for label in labels])
 
 
 def seeds(count: int) -> str:

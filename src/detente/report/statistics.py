@@ -75,6 +75,15 @@ def ratio(numerators: Sequence[float], denominators: Sequence[float]) -> Estimat
     return Estimate(above.mean / below.mean, (middle - arm) / square, (middle + arm) / square, count)
 
 
+def seeds_needed(difference: Estimate, most: int) -> int | None:
+    """How many seeds would tell this difference from zero if mean and spread stayed as they are; None for more than `most`."""
+    if difference.half_width is None or math.isnan(difference.mean):
+        return None
+    spread = difference.half_width * math.sqrt(difference.seeds) / student_t(difference.seeds)
+    counts = range(difference.seeds, most + 1)
+    return next((n for n in counts if student_t(n) * spread / math.sqrt(n) < abs(difference.mean)), None)
+
+
 def word_for(difference: Estimate) -> Word:
     """What a difference in a lower-is-better score allows to say; only an interval clear of zero says anything."""
     if difference.is_above_zero:

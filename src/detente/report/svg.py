@@ -1,6 +1,7 @@
 """From a figure's SVG file to SVG inside the page: described, with unique ids, in the page's own colours and type."""
 
 import re
+from collections.abc import Sequence
 from xml.etree import ElementTree
 
 from detente.report.palette import GRID, HATCH, INK, LOOKS, MONO, MUTED, OTHER, UNIGRAM, VARIANTS
@@ -19,7 +20,7 @@ COLORS = {
 }
 
 
-def for_page(source: str, key: str, title: str, description: str) -> str:
+def for_page(source: str, key: str, title: str, description: str, tips: Sequence[str] = ()) -> str:
     """An `svg` element to put into HTML; `key` keeps its ids apart from those of other figures.
 
     The source is a file that matplotlib wrote; whatever text it holds stays text.
@@ -29,6 +30,7 @@ def for_page(source: str, key: str, title: str, description: str) -> str:
     for defs in root.iter(f"{{{SVG}}}defs"):
         # matplotlib's rule is for `*`: inside a page that is everything.
         _drop(defs, "style")
+    _add_tips(root, tips)
     for element in root.iter():
         _adapt(element, key)
     _describe(root, key, title, description)
@@ -40,6 +42,15 @@ def for_page(source: str, key: str, title: str, description: str) -> str:
 def _drop(parent: ElementTree.Element, tag: str) -> None:
     for child in parent.findall(f"{{{SVG}}}{tag}"):
         parent.remove(child)
+
+
+def _add_tips(root: ElementTree.Element, tips: Sequence[str]) -> None:
+    """Browsers show the title of what is pointed at."""
+    marks = {element.get("id"): element for element in root.iter(f"{{{SVG}}}g")}
+    for number, tip in enumerate(tips):
+        title = ElementTree.Element(f"{{{SVG}}}title")
+        title.text = tip
+        marks[f"tip-{number}"].insert(0, title)
 
 
 def _adapt(element: ElementTree.Element, key: str) -> None:

@@ -3,16 +3,13 @@
 An average stands only where every cell of its group does.
 """
 
-import math
-from collections.abc import Iterator, Mapping
-from statistics import fmean
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from detente.report import numbers
-from detente.report.inventory import Run, Study, System
-from detente.report.statistics import estimate
+from detente.report.inventory import Study, System
 from detente.report.tables import Cell, Column, Line, Row, Table, lines_of, seeds_cell
-from detente.task_results import LanguageScore, TaskRecord
+from detente.report.task_scores import Asked, mean_over, score_cell, task_scores
+from detente.task_results import TaskRecord
 
 METRICS = {"ner": "entity F1", "pos": "F1, which is accuracy", "qa": "word F1", "nli": "accuracy"}
 CAPTION = (
@@ -73,53 +70,23 @@ def _row(study: Study, task: str, line: Line, groups: list[Group]) -> Row:
     for group in groups:
         systems = [line.systems.get(language) for language in group.languages]
         of_languages = list(zip(systems, group.languages, strict=True))
-        columns = [_by_seed(study, task, system, group, language) for system, language in of_languages]
-        asked = [_is_asked(system, group, language) for system, language in of_languages]
-        cells += [_cell(values, is_asked) for values, is_asked in zip(columns, asked, strict=True)]
+        columns = [task_scores(study, system, _asked(task, group, language)) for system, language in of_languages]
+        wanted = [_is_asked(system, group, language) for system, language in of_languages]
+        cells += [score_cell(values, is_asked=is_asked) for values, is_asked in zip(columns, wanted, strict=True)]
         if len(columns) > 1:
-            cells.append(_average(columns))
+            cells.append(score_cell(mean_over(columns), is_asked=False))
     has_any = any(cell.text for cell in cells)
     seeds = seeds_cell(study, cells, list(line.systems.values())) if has_any else Cell()
     return Row(line.group, line.label, (*cells, seeds))
 
 
+def _asked(task: str, group: Group, language: str) -> Asked:
+    return Asked(task, group.setting, group.source or language, language)
+
+
 def _is_asked(system: System | None, group: Group, language: str) -> bool:
     """Whether the system knows both languages."""
     return system is not None and {language, group.source or language} <= set(system.mixture)
-
-
-def _by_seed(study: Study, task: str, system: System | None, group: Group, language: str) -> dict[int, float]:
-    """Pretraining seed -> score, the mean over the fine-tunings' seeds."""
-    if system is None:
-        return {}
-    found = {
-        seed: [score.value for score in _scores(run, task, group, language)]
-        for seed, run in study.by_system.get(system, {}).items()
-    }
-    return {seed: fmean(values) for seed, values in found.items() if values}
-
-
-def _scores(run: Run, task: str, group: Group, language: str) -> Iterator[LanguageScore]:
-    for record in run.tasks:
-        if record.task == task and record.source == (group.source or language):
-            yield from (
-                score for score in record.scores if (score.setting, score.language) == (group.setting, language)
-            )
-
-
-def _cell(values: Mapping[int, float], is_asked: bool) -> Cell:
-    if not values:
-        return Cell(numbers.MISSING, is_missing=True) if is_asked else Cell()
-    found = estimate(list(values.values()))
-    return Cell(numbers.points(found), found)
-
-
-def _average(columns: list[dict[int, float]]) -> Cell:
-    """Over the languages, seed by seed."""
-    if not columns[0] or any(column.keys() != columns[0].keys() for column in columns):
-        return Cell()
-    means = {seed: math.fsum(column[seed] for column in columns) / len(columns) for seed in columns[0]}
-    return _cell(means, is_asked=True)
 
 
 def _notes(records: list[TaskRecord]) -> Iterator[str]:

@@ -8,18 +8,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from detente.errors import ConfigError, DataError, did_you_mean
 from detente.languages import find_language
+from detente.settings.grid_checks import grid_problems
 from detente.settings.paths import resolve
 from detente.settings.presets import PRESETS
 from detente.settings.schema import LanguageSettings, MetaSettings, StudySettings, TreatmentName
 from detente.settings.task_checks import resolve_task, task_problems
 from detente.settings.tasks import with_task_defaults
+from detente.settings.yaml_values import MOST_CHARACTERS, read_yaml
 
-MIXTURE_WORDS = ("mono", "pairs", "joint")
 LABELLED = ("languages", "variants", "tasks", "data")
 """Groups whose next key is a label of the user's."""
 
@@ -50,7 +50,7 @@ def study_from_mapping(
     study = validated(merged)
     problems = [
         *_language_problems(study),
-        *_mixture_problems(study),
+        *grid_problems(study),
         *_variant_problems(study),
         *problems_of_tasks(study),
         *_repeated(study),
@@ -85,7 +85,8 @@ def problems_of_tasks(study: StudySettings) -> list[str]:
 def read(path: Path) -> str:
     """The text of a study file."""
     try:
-        return path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            return file.read(MOST_CHARACTERS + 1)
     except FileNotFoundError:
         raise DataError(f"there is no study file {path}. The examples folder has some to start from.") from None
     except IsADirectoryError:
@@ -97,9 +98,9 @@ def read(path: Path) -> str:
 def parse_yaml(text: str, where: str) -> dict[str, Any]:
     """Settings by name."""
     try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{where} is not valid YAML: {' '.join(str(error).split())}") from None
+        values = read_yaml(text)
+    except ValueError as error:
+        raise ConfigError(f"{where} is not valid YAML: {error}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{where} must hold settings as `name: value` lines, found {type(values).__name__}.")
     return values
@@ -122,8 +123,8 @@ def nested(overrides: Iterable[str]) -> dict[str, Any]:
 
 def _parse_value(override: str, value: str) -> Any:
     try:
-        return yaml.safe_load(value)
-    except yaml.YAMLError:
+        return read_yaml(value)
+    except ValueError:
         raise ConfigError(f"--set {override}: the value is not valid YAML.") from None
 
 
@@ -194,30 +195,12 @@ def _language_problems(study: StudySettings) -> Iterable[str]:
                 yield f"`languages.{label}`: {error}"
 
 
-def _mixture_problems(study: StudySettings) -> Iterable[str]:
-    for mixture in study.mixtures:
-        if isinstance(mixture, str):
-            if mixture not in MIXTURE_WORDS:
-                hint = f" For one language alone write [[{mixture}]]." if mixture in study.languages else ""
-                yield f"`mixtures`: `{mixture}` is none of {', '.join(MIXTURE_WORDS)}.{did_you_mean(mixture, MIXTURE_WORDS)}{hint}"
-            elif mixture != "mono" and len(study.languages) < 2:
-                yield f"`mixtures`: `{mixture}` needs two languages or more, found {len(study.languages)}."
-            continue
-        for label in mixture:
-            if label not in study.languages:
-                yield f"`mixtures`: `{label}` is not among `languages`.{did_you_mean(label, study.languages)}"
-        if len(set(mixture)) < len(mixture) or not mixture:
-            yield f"`mixtures`: {list(mixture)} must name one or more different languages."
-
-
 def _variant_problems(study: StudySettings) -> Iterable[str]:
     """Of the study's systems: its treatments and its variants of them."""
-    systems: dict[str, tuple[str, str]] = {treatment: (treatment, "") for treatment in study.treatments}
-    for name, variant in study.variants.items():
+    for name in study.variants:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]*", name) or name in get_args(TreatmentName):
             yield f"`variants.{name}`: a variant has a name of its own, of ASCII letters, digits, `.`, `+` and `-` (it names folders)."
-        systems[name] = (variant.treatment, name)
-    for name, (treatment, variant_name) in systems.items():
+    for name, (treatment, variant_name) in study.systems.items():
         where = f"`variants.{name}`: " if variant_name else ""
         try:
             _, meta = study.system_settings(variant_name)
@@ -233,7 +216,8 @@ def _variant_problems(study: StudySettings) -> Iterable[str]:
 
 
 def _meta_problems(study: StudySettings, meta: MetaSettings) -> Iterable[str]:
-    sizes = [size for size in map(partial(_languages_in, study), study.mixtures) if size >= 2]
+    included = [part.mixture for part in study.include if part.mixture is not None]
+    sizes = [size for size in map(partial(_languages_in, study), [*study.mixtures, *included]) if size >= 2]
     wanted = meta.meta_languages
     if not sizes:
         yield (
@@ -271,8 +255,7 @@ def _budget_problems(study: StudySettings, given: Mapping[str, Any]) -> Iterable
 
 def _repeated(study: StudySettings) -> Iterable[str]:
     for name in ("treatments", "seeds"):
-        values = getattr(study, name)
-        if len(set(values)) < len(values):
+        if len(set(values := getattr(study, name))) < len(values):
             yield f"`{name}`: {list(values)} names one twice; each makes a run of its own."
 
 

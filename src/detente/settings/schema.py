@@ -3,7 +3,7 @@
 A model is frozen and refuses unknown keys. Derived numbers are methods or properties, never stored.
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import (
     Field,
@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from detente.settings.base import Settings
+from detente.settings.grid import ExcludeSettings, IncludeSettings
 from detente.settings.tasks import TaskSettings
 
 TreatmentName = Literal["none", "ffn", "attention", "adapter", "shared-adapter", "meta-adapter"]
@@ -348,7 +349,7 @@ class VariantSettings(Settings):
 
 
 class StudySettings(Settings):
-    """A grid of runs: mixtures x treatments x seeds over some languages."""
+    """A grid of runs: mixtures x treatments x seeds over some languages, but for what `exclude` takes away and `include` adds."""
 
     name: str = Field("study", pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")
     """Name of the study, and of its folder when none is given."""
@@ -366,6 +367,8 @@ class StudySettings(Settings):
     """Further systems: name -> a treatment with adapter or meta settings of its own, over the study's."""
     seeds: tuple[NonNegativeInt, ...] = Field((1,), min_length=1)
     """One run of everything for each."""
+    exclude: tuple[ExcludeSettings, ...] = ()
+    include: tuple[IncludeSettings, ...] = ()
     budget: Literal["steps", "examples"] = "steps"
     """What mono and joint runs have in common: the number of updates, or the examples of each language (a joint run of L languages then takes L times the steps, languages drawn evenly)."""
     splits: SplitSettings = SplitSettings()
@@ -382,12 +385,17 @@ class StudySettings(Settings):
     @property
     def needs_meta_split(self) -> bool:
         """Whether the phi of any system learns from the split held out for it."""
-        systems = [
-            *((name, "") for name in self.treatments),
-            *((v.treatment, name) for name, v in self.variants.items()),
-        ]
-        metas = [self.system_settings(variant)[1] for name, variant in systems if name == "meta-adapter"]
+        of_systems = self.systems.values()
+        metas = [self.system_settings(variant)[1] for treatment, variant in of_systems if treatment == "meta-adapter"]
         return any(meta.meta_split == "meta" for meta in metas)
+
+    @property
+    def systems(self) -> dict[str, tuple[TreatmentName, str]]:
+        """Name -> treatment, and variant or ''; those that only `include` asks for stand after the grid's treatments."""
+        known: tuple[TreatmentName, ...] = get_args(TreatmentName)
+        included = [name for name in known if any(part.treatment == name for part in self.include)]
+        variants = {name: (variant.treatment, name) for name, variant in self.variants.items()}
+        return {name: (name, "") for name in (*self.treatments, *included)} | variants
 
     def system_settings(self, variant: str) -> tuple[AdapterSettings, MetaSettings]:
         """Adapter and meta settings of a variant, or the study's own for an empty name."""

@@ -7,8 +7,8 @@ import numpy as np
 from detente.baselines import count_baseline
 from detente.corpus.manifest import SPLITS, CorpusManifest, read_manifest, split_path
 from detente.errors import DataError
-from detente.manifests import MANIFEST_FILE
-from detente.results import Baseline, write_json
+from detente.manifests import MANIFEST_FILE, write_manifest_file
+from detente.results import Baseline
 from detente.store.encode import Progress, encode_file, journal_path, token_dtype
 from detente.store.manifest import (
     STORE_VERSION,
@@ -49,7 +49,7 @@ def build_store(
         splits=splits,
         baseline=_baseline(label, vocabulary, folder),
     )
-    write_json(folder / label / MANIFEST_FILE, manifest.model_dump(mode="json"))
+    write_manifest_file(folder / label, manifest)
     for split in SPLITS:
         journal_path(tokens_path(folder, label, split)).unlink(missing_ok=True)
     return manifest

@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import Literal
 
 from detente.corpus.manifest import SPLITS
 from detente.errors import DataError
@@ -33,7 +34,7 @@ class StoreManifest(Part):
 
     version: int = STORE_VERSION
     label: str
-    dtype: str
+    dtype: Literal["<u2", "<u4"]
     """`<u2` up to 65,536 entries, else `<u4`."""
     vocabulary: str
     """Checksum of the vocabulary."""
@@ -59,6 +60,11 @@ def read_store_manifest(folder: Path, label: str) -> StoreManifest:
     if manifest.version != STORE_VERSION:
         raise DataError(
             f"{folder / label / MANIFEST_FILE} has version {manifest.version}, this detente reads {STORE_VERSION}. Run `detente prepare`."
+        )
+    if manifest.label != label or manifest.splits.keys() != set(SPLITS):
+        raise DataError(
+            f"{folder / label} holds the tokens of `{manifest.label}`, splits {', '.join(manifest.splits)}: it was copied or "
+            "changed. Delete it and run `detente prepare` again."
         )
     return manifest
 

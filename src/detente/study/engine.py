@@ -1,29 +1,100 @@
-"""Jobs in several processes of this machine. A job that dies with its process is an outcome, not the end of the rest."""
+"""Where the jobs of a study are done. A job that fails, or dies with its process, is an outcome, not the end of the rest.
 
-import multiprocessing
-import signal
-import threading
+Several engines may work on one folder, of several machines too: what another has in hand is left to it.
+"""
+
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import torch
-
-from detente.errors import DetenteError, Interrupted, describe
+from detente.errors import ConfigError, DetenteError, InUse, describe
 from detente.machine import choose_device, num_cores
 from detente.results import write_atomic
+from detente.study.on_ray import on_ray, require_ray
+from detente.study.processes import in_processes
 
 Job = TypeVar("Job")
 Outcome = TypeVar("Outcome")
 
-LOST = "a process of the study died, of too little memory perhaps. Use fewer --workers."
-"""What is said of a job whose process is gone."""
-
+ENGINES = ("local", "processes", "ray")
 ERROR_FILE = "error.txt"
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Where jobs are done, and how many at a time.
+
+    Attributes:
+        name: `local` does one after another in this process, `processes` several in processes of this machine, its threads divided
+            among them, `ray` as many as a cluster has CPUs or GPUs for.
+        workers: jobs at a time; None leaves it to the engine.
+
+    Raises:
+        ConfigError: there is no such engine, or it needs what is not there.
+    """
+
+    name: str = "local"
+    workers: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.name not in ENGINES:
+            raise ConfigError(f"--engine {self.name}: choose `local`, `processes` or `ray`.")
+        if self.workers is not None and self.name == "local":
+            raise ConfigError("--workers has no effect with `--engine local`. Add `--engine processes`.")
+        if self.name == "ray":
+            require_ray()
+
+
+def do_jobs(
+    jobs: Sequence[Job],
+    do: Callable[[Job], Outcome | InUse],
+    undone: Callable[[Job, Exception], Outcome],
+    engine: Engine,
+    *,
+    device: str,
+    on_wait: Callable[[Sequence[Job]], object],
+) -> Iterator[Outcome]:
+    """The outcome of each job, as they end.
+
+    Args:
+        do: gives an outcome, also of failure, or says who else has the job in hand. Like `undone`, a function that processes can
+            import, unless the engine is `local`.
+        undone: gives the outcome of a job that died, or that is left to somebody else.
+        device: setting of the jobs.
+        on_wait: told about once a second which jobs have been begun and have not ended, unless the engine is `local`.
+
+    Raises:
+        Interrupted: a signal came; jobs in hand have been saved.
+    """
+
+    def round_(some: Sequence[Job]) -> Iterator[tuple[Job, Outcome | Exception]]:
+        if engine.name == "processes":
+            workers = engine.workers or _default_workers(len(some), device)
+            return in_processes(some, do, workers=workers, on_wait=on_wait)
+        if engine.name == "ray":
+            return on_ray(some, do, workers=engine.workers, device=device, on_wait=on_wait)
+        return ((job, do(job)) for job in some)
+
+    yield from _in_two_rounds(jobs, round_, undone)
+
+
+def _in_two_rounds(
+    jobs: Sequence[Job],
+    round_: Callable[[Sequence[Job]], Iterator[tuple[Job, Outcome | Exception]]],
+    undone: Callable[[Job, Exception], Outcome],
+) -> Iterator[Outcome]:
+    """What another engine has in hand is looked at once more at the end: that engine may have ended it, or been stopped."""
+    held = []
+    for job, result in round_(jobs):
+        if isinstance(result, InUse):
+            held.append(job)
+        else:
+            yield undone(job, result) if isinstance(result, Exception) else result
+    for job, result in round_(held) if held else ():
+        yield undone(job, result) if isinstance(result, Exception) else result
 
 
 def explained(error: Exception, folder: Path) -> str:
@@ -44,90 +115,6 @@ def collected(outcomes: Iterable[Outcome], on_outcome: Callable[[Outcome], None]
     return found
 
 
-def default_workers(jobs: int, device: str) -> int:
+def _default_workers(jobs: int, device: str) -> int:
     """A worker a core that this process may use; one where they would share a GPU."""
-    if not jobs or choose_device(device).type == "cuda":
-        return 1
-    return min(num_cores(), jobs)
-
-
-def in_processes(
-    jobs: Sequence[Job],
-    do: Callable[[Job], Outcome],
-    lost: Callable[[Job], Outcome],
-    *,
-    workers: int,
-    on_wait: Callable[[Sequence[Job]], object],
-) -> Iterator[Outcome]:
-    """Do `workers` jobs at a time, the machine's threads divided among them. Fresh processes, not forks: threads of torch and
-    tokenizers do not survive a fork.
-
-    Args:
-        do, lost: functions of a module, since processes import them; the latter gives the outcome of a job that died.
-        on_wait: told about once a second which jobs have not ended.
-
-    Raises:
-        Interrupted: a signal came; the workers have ended, their jobs in hand as far as they save their state.
-    """
-    threads = max(1, num_cores() // workers)
-    context = multiprocessing.get_context("spawn")
-    stop = context.Event()
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(threads, stop))
-    try:
-        with _terminated_as_interrupted():
-            waiting = {pool.submit(_do_unless_stopped, do, job): job for job in jobs}
-            while waiting:
-                ended, _ = wait(waiting, timeout=1, return_when=FIRST_COMPLETED)
-                yield from [_outcome(future, waiting.pop(future), lost) for future in ended]
-                on_wait(list(waiting.values()))
-    except (Interrupted, KeyboardInterrupt) as reason:
-        # The pool has handed out a job more than it has workers; those must not begin.
-        stop.set()
-        for worker in multiprocessing.active_children():
-            worker.terminate()
-        number = reason.signal_number if isinstance(reason, Interrupted) else signal.SIGINT
-        raise Interrupted(None, number) from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _outcome(future: "Future[Outcome]", job: Job, lost: Callable[[Job], Outcome]) -> Outcome:
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        return lost(job)
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM becomes `Interrupted`, as Ctrl-C becomes KeyboardInterrupt; in the main thread, the only one that gets signals."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, _raise_interrupted)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _raise_interrupted(number: int, frame: object) -> None:  # noqa: ARG001 - a signal handler
-    raise Interrupted(None, number)
-
-
-_stop: Any = None
-"""In a worker: set when the study is to end."""
-
-
-def _start_worker(threads: int, stop: Any) -> None:
-    """Between jobs a worker outlives the terminal's Ctrl-C, and ends when it is told to by its parent."""
-    global _stop  # noqa: PLW0603 - a worker's initializer has no other place
-    _stop = stop
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(threads)
-
-
-def _do_unless_stopped(do: Callable[[Job], Outcome], job: Job) -> Outcome:
-    if _stop.is_set():
-        raise Interrupted(None, signal.SIGTERM)
-    return do(job)
+    return 1 if choose_device(device).type == "cuda" else min(num_cores(), jobs)

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,15 +13,11 @@ from detente.pretrain.optimizer import Updater, build_optimizer
 from detente.pretrain.plain import PlainStep
 from detente.pretrain.run import build_model
 from detente.settings import RunSettings
+from detente.study.cost import passes
 from detente.study.plan import PlannedRun
 
 SPECIAL_TOKENS = 5
 TIMED_STEPS = 3
-
-# In forward passes.
-TRAINING_PASS = 3
-PHI_PASS = 2
-DOUBLE_BACKWARD = 9
 
 
 @dataclass(frozen=True)
@@ -42,42 +39,20 @@ class Estimate:
 def estimate_runs(runs: list[PlannedRun], vocabulary_size: int) -> list[Estimate]:
     """An estimate for each run; the speed is measured once, on the first."""
     speed = tokens_per_second(runs[0].settings, vocabulary_size) if runs else 1.0
-    return [_estimate(run.settings, vocabulary_size, speed) for run in runs]
+    # Runs of a shape have the same number of parameters, and a large model takes a second to build.
+    counts: dict[tuple[Any, ...], tuple[int, int]] = {}
+    estimates = []
+    for settings in (run.settings for run in runs):
+        shape = (settings.encoder, settings.adapter, settings.treatment, len(settings.mixture))
+        if shape not in counts:
+            counts[shape] = build_model(settings, vocabulary_size).count()
+        estimates.append(_estimate(settings, *counts[shape], speed))
+    return estimates
 
 
-def _estimate(settings: RunSettings, vocabulary_size: int, speed: float) -> Estimate:
-    shared, specific = build_model(settings, vocabulary_size).count()
+def _estimate(settings: RunSettings, shared: int, specific: int, speed: float) -> Estimate:
     tokens = settings.tokens(settings.training.steps)
     return Estimate(shared, specific, tokens, tokens / speed * passes(settings) / 3)
-
-
-def passes(settings: RunSettings) -> float:
-    """Cost of a step in forward passes: a plain step is 3 (forward, gradients of activations and of theta).
-
-    Of the meta step, without its measurements; a pass that wants phi's gradient only is 2. In the order `fused`, g is part of
-    theta's update.
-    """
-    if settings.treatment != "meta-adapter":
-        return float(TRAINING_PASS)
-    meta = settings.meta
-    inner = 0 if meta.order == "fused" else TRAINING_PASS
-    on_training_rows = (inner + _mixed_derivative(settings)) * meta.inner_fraction
-    return TRAINING_PASS + (on_training_rows + _held_out(settings) * meta.meta_fraction) / meta.every
-
-
-def _mixed_derivative(settings: RunSettings) -> int:
-    # The base of one-sided differences comes with g, unless that pass was rounded to bf16.
-    base = 0 if settings.training.precision == "float32" else PHI_PASS
-    kinds = {"central": 2 * PHI_PASS, "one-sided": PHI_PASS + base, "exact": DOUBLE_BACKWARD, "none": 0}
-    return kinds[settings.meta.second_order]
-
-
-def _held_out(settings: RunSettings) -> int:
-    """Of the passes that give v and d; without v, the language's own is the only one."""
-    languages, wanted = len(settings.mixture), settings.meta.meta_languages
-    if settings.meta.second_order == "none":
-        return PHI_PASS
-    return TRAINING_PASS * (wanted if isinstance(wanted, int) else {"all": languages, "others": languages - 1}[wanted])
 
 
 def tokens_per_second(settings: RunSettings, vocabulary_size: int) -> float:

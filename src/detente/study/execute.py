@@ -1,23 +1,28 @@
 """Do what is missing of a study: prepare the data, then every run without a good record. A failed run does not stop the rest."""
 
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from detente.errors import ConfigError, DetenteError, Interrupted, ProcessLost
+from detente.errors import ConfigError, DetenteError, Interrupted, InUse, ProcessLost, RecordError
 from detente.examine import gradient_watch
 from detente.prepare import Counter, prepare, vocabulary_name
-from detente.pretrain.data import SAVING, RunData, fingerprint
+from detente.pretrain.data import RunData, fingerprint
 from detente.pretrain.observers import Progress
 from detente.pretrain.parallel import ALONE, Ranks, joined_ranks
 from detente.pretrain.run import pretrain
-from detente.results import RunRecord, last_step, write_atomic, write_json
+from detente.results import RunRecord, last_step, now, read_record, write_atomic, write_json
 from detente.settings import StudySettings
-from detente.study.engine import LOST, collected, default_workers, explained, in_processes
-from detente.study.estimate import passes
+from detente.settings.deciding import SAVING
+from detente.settings.load import parse_yaml, read
+from detente.study.cost import passes
+from detente.study.engine import Engine, collected, do_jobs, explained
 from detente.study.plan import PlannedRun, mixtures, plan_runs
 
 FIXED = ("languages", "splits", "vocabulary", "encoder", "batches", "training", "budget")
@@ -26,11 +31,12 @@ FIXED = ("languages", "splits", "vocabulary", "encoder", "batches", "training", 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run of a study ended; without a record it failed."""
+    """How a run of a study ended; without a record it failed, or another engine has it in hand."""
 
     run: PlannedRun
     record: RunRecord | None
     error: str | None = None
+    is_elsewhere: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,43 +63,44 @@ def run_study(
 ) -> list[Outcome]:
     """Do every run of `study` that has no good record, in `folder`. Under torchrun its processes do each run together.
 
+    What another engine on the same folder has in hand is left to it.
+
     Args:
-        engine: `local` does one run after another in this process; `processes` does `workers` at a time, the machine's threads
-            divided among them.
+        engine, workers: see `Engine`.
         only: name of the one run wanted.
         prepare_progress, on_plan, on_outcome: told of long stages, of the number of runs, and of the end of each.
         run_progress: gives what is told of a run's steps (`local`).
-        on_wait: told about once a second what share of each run in hand is done (`processes`).
+        on_wait: told about once a second what share of each run in hand is done (but for `local`).
 
     Raises:
         ConfigError: the engine is unknown or does not go with torchrun, or the folder holds another study.
         Interrupted: a signal came; the runs in hand saved their state.
         ProcessLost: another process of torchrun has ended.
     """
-    if engine not in ("local", "processes"):
-        raise ConfigError(f"--engine {engine}: choose `local` or `processes`.")
+    chosen, begun = Engine(engine, workers), now()
     with joined_ranks() as ranks:
-        _refuse_both(engine, ranks)
+        _refuse_both(chosen, ranks)
         jobs = [job for job in _planned(study, folder, prepare_progress, ranks) if only in (None, job.run.name)]
         if on_plan is not None:
             on_plan(len(jobs))
-        if engine == "local":
-            does = _one_by_one(jobs, run_progress, ranks)
-        else:
-            does = in_processes(
-                _long_ones_first(jobs),
-                _do,
-                _lost,
-                workers=workers or _default_workers(jobs),
-                on_wait=lambda in_hand: on_wait(_shares_done(in_hand)) if on_wait else None,
-            )
-        return collected(does, on_outcome)
+        is_local = chosen.name == "local"
+        # Of one process only: progress cannot be told from another.
+        more: dict[str, Any] = {"run_progress": run_progress, "ranks": ranks} if is_local else {}
+        outcomes = do_jobs(
+            jobs if is_local else _long_ones_first(jobs),
+            partial(_do, begun=begun, **more),
+            _undone,
+            chosen,
+            device=study.training.device,
+            on_wait=lambda in_hand: on_wait(_shares_done(in_hand)) if on_wait else None,
+        )
+        return collected(outcomes, on_outcome)
 
 
-def _refuse_both(engine: str, ranks: Ranks) -> None:
-    if ranks.size > 1 and engine == "processes":
+def _refuse_both(engine: Engine, ranks: Ranks) -> None:
+    if ranks.size > 1 and engine.name != "local":
         raise ConfigError(
-            "--engine processes starts processes of its own. Under torchrun, whose processes train each run together, use "
+            f"--engine {engine.name} starts processes of its own. Under torchrun, whose processes train each run together, use "
             "`--engine local`."
         )
 
@@ -102,12 +109,27 @@ def _planned(study: StudySettings, folder: Path, progress: Counter | None, ranks
     """All jobs of the study, its data prepared and its plan written by the first process."""
     with ranks.agreed():
         if ranks.is_first:
-            prepare_study(study, folder, progress=progress)
+            _prepare_in_turn(study, folder, progress, is_patient=ranks.size == 1)
     with ranks.agreed():
         jobs = _jobs(study, folder)
         if ranks.is_first:
             _write_plan(folder, jobs)
     return jobs
+
+
+def _prepare_in_turn(study: StudySettings, folder: Path, progress: Counter | None, *, is_patient: bool) -> None:
+    """Another engine on the folder may be preparing: what it makes is not made again."""
+    is_told = False
+    while True:
+        try:
+            return prepare_study(study, folder, progress=progress)
+        except InUse as reason:
+            if not is_patient:
+                raise
+            if progress is not None and not is_told:
+                progress(str(reason), "", None)
+            is_told = True
+            time.sleep(1)
 
 
 def prepare_study(study: StudySettings, folder: Path, *, progress: Counter | None = None) -> None:
@@ -147,10 +169,11 @@ def refuse_other_settings(study: StudySettings, folder: Path) -> None:
     path = folder / "study.yaml"
     if not path.exists() or not any(folder.glob("runs/*")):
         return
-    before = yaml.safe_load(path.read_text(encoding="utf-8"))
+    before = parse_yaml(read(path), str(path))
     now = study.model_dump(mode="json", exclude={"training": set(SAVING)})
-    for name in SAVING:
-        before.get("training", {}).pop(name, None)
+    training = before.get("training")
+    if isinstance(training, dict):
+        before["training"] = {name: value for name, value in training.items() if name not in SAVING}
     differing = [name for name in FIXED if before.get(name) != now[name]]
     if differing:
         raise ConfigError(
@@ -184,34 +207,40 @@ def _write_plan(folder: Path, jobs: list[Job]) -> None:
     write_json(folder / "plan.json", {"runs": runs})
 
 
-def _one_by_one(
-    jobs: list[Job], run_progress: Callable[[PlannedRun], Progress] | None, ranks: Ranks
-) -> Iterator[Outcome]:
-    for job in jobs:
-        yield _do(job, run_progress(job.run) if run_progress else None, ranks)
-
-
-def _do(job: Job, progress: Progress | None = None, ranks: Ranks = ALONE) -> Outcome:
+def _do(
+    job: Job, *, begun: str, run_progress: Callable[[PlannedRun], Progress] | None = None, ranks: Ranks = ALONE
+) -> Outcome | InUse:
     """Whatever goes wrong with one run must not end the study; but what only one of several processes met does."""
+    is_alone = ranks.size == 1
+    if is_alone and (error := _failed_since(begun, job.folder)):
+        return Outcome(job.run, None, error)
     try:
+        progress = run_progress(job.run) if run_progress else None
         return Outcome(
             job.run, pretrain(job.run.settings, job.data_folder, job.folder, progress=progress, watch=gradient_watch)
         )
     except (Interrupted, ProcessLost):
         raise
     except Exception as error:
+        if is_alone and isinstance(error, InUse):
+            return error
         said = explained(error, job.folder)
-        if ranks.size > 1 and not isinstance(error, DetenteError):
+        if not is_alone and not isinstance(error, DetenteError):
             raise
         return Outcome(job.run, None, said)
 
 
-def _lost(job: Job) -> Outcome:
-    return Outcome(job.run, None, LOST)
+def _failed_since(begun: str, folder: Path) -> str | None:
+    """Why a run failed that another engine has tried since this one began: it is not tried twice."""
+    with suppress(RecordError):
+        record = read_record(folder)
+        if record.status == "failed" and record.finished > begun:
+            return record.error
+    return None
 
 
-def _default_workers(jobs: list[Job]) -> int:
-    return default_workers(len(jobs), jobs[0].run.settings.training.device) if jobs else 1
+def _undone(job: Job, error: Exception) -> Outcome:
+    return Outcome(job.run, None, str(error), is_elsewhere=isinstance(error, InUse))
 
 
 def _long_ones_first(jobs: list[Job]) -> list[Job]:

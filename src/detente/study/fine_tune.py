@@ -4,35 +4,54 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from detente.corpus.files import HUB_PREFIX, find_files
-from detente.errors import DataError, Interrupted, RecordError
+from detente.errors import DataError, Interrupted, InUse, RecordError
+from detente.lock import LOCK_FILE, locked
 from detente.machine import choose_device, machine, versions
 from detente.prepare import Counter
 from detente.results import hash_of, hash_of_file, now, write_atomic
 from detente.settings import StudySettings
-from detente.study.engine import ERROR_FILE, LOST, collected, default_workers, explained, in_processes
+from detente.settings.tasks import TaskName, TaskSettings
+from detente.study.engine import ERROR_FILE, Engine, collected, do_jobs, explained
 from detente.study.task_jobs import Target, TaskJob, jobs_of, of_run, sources_of, with_constructed
-from detente.task_results import TASK_RECORD_FILE, TaskRecord, read_task_record, write_task_record
+from detente.task_results import (
+    TASK_FAILURE_FILE,
+    TASK_RECORD_FILE,
+    TaskRecord,
+    read_task_failure,
+    read_task_record,
+    write_task_failure,
+    write_task_record,
+)
+
+if TYPE_CHECKING:
+    from detente.tasks.data import TaskData
 
 FORMAT = 1
 """Raised when the same settings no longer give the same result."""
 NOT_DECIDING = {"task", "data", "sources", "seeds"}
 """Settings that a fine-tuning's result does not hang on, or that its fingerprint has by content."""
 PACKAGES = ("transformers", "accelerate")
+NOTE = "fingerprint"
+OURS = {LOCK_FILE, ERROR_FILE, TASK_FAILURE_FILE}
+"""What a folder may hold before its first fine-tuning has begun."""
 
 
 @dataclass(frozen=True)
 class TaskOutcome:
-    """How a fine-tuning ended; without a record it failed."""
+    """How a fine-tuning ended; without a record it failed, or another engine has it in hand."""
 
     job: TaskJob
     record: TaskRecord | None
     error: str | None = None
+    is_elsewhere: bool = False
 
 
 def fine_tune_study(
@@ -50,10 +69,12 @@ def fine_tune_study(
     Raises:
         Interrupted: a signal came.
     """
-    jobs = list(_jobs(study, folder))
+    chosen, begun, jobs = Engine(engine, workers), now(), list(_jobs(study, folder))
     if on_plan is not None:
         on_plan(len(jobs))
-    return collected(_do_all(jobs, engine, workers, progress), on_outcome)
+    do = partial(_do, begun=begun, progress=progress if chosen.name == "local" else None)
+    outcomes = do_jobs(jobs, do, _undone, chosen, device=study.training.device, on_wait=lambda _: None)
+    return collected(outcomes, on_outcome)
 
 
 def fine_tune(job: TaskJob, progress: Counter | None = None) -> TaskRecord:
@@ -63,18 +84,25 @@ def fine_tune(job: TaskJob, progress: Counter | None = None) -> TaskRecord:
         DataError: files or the model cannot be read, or do not fit each other.
         ConfigError: a setting does not fit the model.
         TrainingError: every point of the grid diverged.
+        InUse: another process is at it.
     """
-    # transformers takes seconds to import.
-    from detente.tasks.data import read_task
-    from detente.tasks.finetune import FineTuning, Model
-
     mark = _fingerprint(job)
     known = _known(job.folder, mark)
     if known is not None:
         return known
+    _refuse_foreign(job.folder)
+    with locked(job.folder):
+        # Whoever held it before may have done it.
+        return _known(job.folder, mark) or _fine_tune(job, mark, progress)
+
+
+def _fine_tune(job: TaskJob, mark: str, progress: Counter | None) -> TaskRecord:
+    # transformers takes seconds to import.
+    from detente.tasks.finetune import FineTuning, Model
+
     begun = time.monotonic()
     _forget_other(job.folder, mark)
-    data = read_task(job.kind, job.settings, source=job.source)
+    data = _read(job.kind, job.settings.model_dump_json(), job.source, hash_of(_files(job)))
     device = choose_device(job.device)
     with _checkpoint(job.target) as checkpoint:
         found = FineTuning(
@@ -131,28 +159,39 @@ def _targets(run_folder: Path) -> Iterator[Target]:
         yield of_run(run_folder)
 
 
-def _do_all(
-    jobs: Sequence[TaskJob], engine: str, workers: int | None, progress: Counter | None
-) -> Iterator[TaskOutcome]:
-    if engine == "local":
-        yield from (_do(job, progress) for job in jobs)
-    elif jobs:
-        number = workers or default_workers(len(jobs), jobs[0].device)
-        yield from in_processes(jobs, _do, _lost, workers=number, on_wait=lambda _: None)
-
-
-def _do(job: TaskJob, progress: Counter | None = None) -> TaskOutcome:
-    """Whatever goes wrong with one must not end the rest."""
+def _do(job: TaskJob, *, begun: str, progress: Counter | None) -> TaskOutcome | InUse:
+    """Whatever goes wrong with one must not end the rest. What another engine has found to fail meanwhile is not tried again."""
+    failure = read_task_failure(job.folder)
+    if failure is not None and failure.finished > begun:
+        return TaskOutcome(job, None, failure.error)
     try:
         return TaskOutcome(job, fine_tune(job, progress))
     except Interrupted:
         raise
+    except InUse as error:
+        return error
     except Exception as error:
-        return TaskOutcome(job, None, explained(error, job.folder))
+        said = explained(error, job.folder)
+        with suppress(OSError):
+            write_task_failure(job.folder, said)
+        return TaskOutcome(job, None, said)
 
 
-def _lost(job: TaskJob) -> TaskOutcome:
-    return TaskOutcome(job, None, LOST)
+def _undone(job: TaskJob, error: Exception) -> TaskOutcome:
+    return TaskOutcome(job, None, str(error), is_elsewhere=isinstance(error, InUse))
+
+
+@lru_cache(maxsize=2)
+def _read(kind: TaskName, settings: str, source: str, files: str) -> "TaskData":  # noqa: ARG001 - a part of the key
+    """Kept for the next model, which is often asked the same of the same files: reading takes seconds.
+
+    Args:
+        settings: `TaskSettings` as JSON.
+        files: hash of what is in the files.
+    """
+    from detente.tasks.data import read_task
+
+    return read_task(kind, TaskSettings.model_validate_json(settings), source=source)
 
 
 @contextmanager
@@ -170,20 +209,24 @@ def _checkpoint(target: Target) -> Iterator[str]:
 
 def _fingerprint(job: TaskJob) -> str:
     """Of all that decides the result; files count by their content."""
-    files = {
-        label: {split: [mark for path in paths for mark in _contents(path)] for split, paths in splits}
-        for label, splits in job.settings.data.items()
-    }
     content = {
         "format": FORMAT,
         "model": job.target.mark,
         "kind": job.kind,
         "settings": job.settings.model_dump(mode="json", exclude=NOT_DECIDING),
-        "files": files,
+        "files": _files(job),
         "source": job.source,
         "seed": job.seed,
     }
     return hash_of(content)
+
+
+def _files(job: TaskJob) -> dict[str, dict[str, list[str]]]:
+    """Language -> split -> hashes of its files."""
+    return {
+        label: {split: [mark for path in paths for mark in _contents(path)] for split, paths in splits}
+        for label, splits in job.settings.data.items()
+    }
 
 
 def _contents(path: str) -> Iterator[str]:
@@ -201,17 +244,28 @@ def _known(folder: Path, mark: str) -> TaskRecord | None:
     return None
 
 
+def _refuse_foreign(folder: Path) -> None:
+    """Raises:
+    DataError: the folder is not one of fine-tuning.
+    """
+    if folder.exists() and not (folder / NOTE).exists() and any(path.name not in OURS for path in folder.iterdir()):
+        raise DataError(f"{folder} holds something else than a fine-tuning. Give another folder.")
+
+
 def _forget_other(folder: Path, mark: str) -> None:
     """Trials of other settings or data must not be taken for these.
 
     Raises:
-        DataError: the folder is not one of fine-tuning.
+        DataError: as `_refuse_foreign`.
     """
-    note = folder / "fingerprint"
+    (folder / TASK_FAILURE_FILE).unlink(missing_ok=True)
+    note = folder / NOTE
     if note.exists() and note.read_text(encoding="ascii") == mark:
         return
-    if folder.exists():
-        if not note.exists() and any(path.name != ERROR_FILE for path in folder.iterdir()):
-            raise DataError(f"{folder} holds something else than a fine-tuning. Give another folder.")
-        shutil.rmtree(folder)
+    _refuse_foreign(folder)
+    for path in folder.iterdir() if folder.exists() else ():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != LOCK_FILE:
+            path.unlink()
     write_atomic(note, mark.encode())

@@ -14,7 +14,7 @@ from detente.tasks.reading import Reading
 
 _FIELDS = ("id", "form", "lemma", "upos")
 # A number, a form, a lemma and a part of speech, and six more columns.
-_ROW = re.compile(r"(\d+(?:[-.]\d+)?\t *[^\t ][^\t]*\t[^\t]*\t[^\t ]+)(?:\t[^\t]*){6}")
+_ROW = re.compile(r"(\d{1,9}(?:[-.]\d{1,9})?\t *[^\t ][^\t]*\t[^\t]*\t[^\t ]+)(?:\t[^\t]*){6}")
 _BLANKS = re.compile(r" {2,}")
 
 

@@ -26,9 +26,22 @@ def parse_json_lines(text: str, path: Path) -> Iterator[PlacedRow]:
             yield where, _parse(line, where)
 
 
+def load_json(text: str) -> Any:
+    """As `json.loads`.
+
+    Raises:
+        ValueError: it is no JSON, or an escape in it names half a character (`\\ud800` alone), which no file can hold.
+        RecursionError: it is nested too deeply.
+    """
+    value = json.loads(text)
+    if "\\ud" in text.lower():
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
+
+
 def _parse(line: str, where: str) -> Row:
     try:
-        value = json.loads(line)
+        value = load_json(line)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{where}: not readable as JSON ({error}). Correct or remove the line.") from None
     if not isinstance(value, dict):

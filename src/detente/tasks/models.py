@@ -28,7 +28,7 @@ def load_tokenizer(checkpoint: str) -> Any:
         DataError: there is none, or no fast one, whose offsets the tasks need.
     """
     with _said_in_a_line(checkpoint):
-        tokenizer = AutoTokenizer.from_pretrained(checkpoint, use_fast=True)
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint, use_fast=True, trust_remote_code=False)
     if not tokenizer.is_fast:
         raise DataError(f"{checkpoint} has no fast tokenizer (tokenizer.json), whose offsets are needed.")
     # Without files transformers makes up one that knows its special tokens only.
@@ -46,7 +46,7 @@ def load_config(checkpoint: str) -> Any:
         DataError: there is no such checkpoint.
     """
     with _said_in_a_line(checkpoint):
-        return AutoConfig.from_pretrained(checkpoint)
+        return AutoConfig.from_pretrained(checkpoint, trust_remote_code=False)
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,13 @@ def load_model(checkpoint: str, model_class: str, labels: Sequence[str], *, seed
     with _said_in_a_line(checkpoint):
         # A head of another task may be there: one of another size is made anew.
         model, info = getattr(transformers, model_class).from_pretrained(
-            checkpoint, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True, **head
+            checkpoint,
+            dtype=torch.float32,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            trust_remote_code=False,
+            weights_only=True,
+            **head,
         )
     return Loaded(model, _head(model, info, checkpoint))
 

@@ -63,7 +63,7 @@ def with_distinct_keys(data: _Questions) -> _Questions:
 def _question(row: Row, where: str, number: int, counts: Counter[str]) -> Question:
     for field in ("question", "context"):
         if not isinstance(row.get(field), str):
-            raise DataError(f"{where}: `{field}` must hold text, found {row.get(field)!r}.")
+            raise DataError(f"{where}: `{field}` must hold text, found {repr(row.get(field))[:80]}.")
     given = _given_answers(row, where)
     found = [_placed(answer, row["context"], counts) for answer in given]
     answers = tuple(answer for answer in found if answer is not None)
@@ -84,7 +84,9 @@ def _given_answers(row: Row, where: str) -> list[Answer]:
         raise DataError(f"{where}: an answer has `text` and `answer_start`, found {str(answers)[:80]}.") from None
     for text, start in pairs:
         if not isinstance(text, str) or not isinstance(start, int):
-            raise DataError(f"{where}: an answer is text and a number of characters, found {text!r} and {start!r}.")
+            raise DataError(
+                f"{where}: an answer is text and a number of characters, found {repr(text)[:60]} and {repr(start)[:60]}."
+            )
     return [] if row.get("is_impossible") else [Answer(text, start) for text, start in pairs if text]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from detente.errors import DataError
-from detente.tasks.json_lines import PlacedRow, Row, parse_json_lines
+from detente.tasks.json_lines import PlacedRow, Row, load_json, parse_json_lines
 
 _SHAPE = '{"data": [{"paragraphs": [{"context": "...", "qas": [{"id": "...", "question": "...", "answers": [{"text": "...", "answer_start": 0}]}]}]}]}'
 
@@ -21,7 +21,7 @@ def parse_squad(text: str, path: Path) -> Iterator[PlacedRow]:
         DataError: the file is not JSON, or not of this shape.
     """
     try:
-        document = json.loads(text)
+        document = load_json(text)
     except json.JSONDecodeError as error:
         if error.msg == "Extra data":
             return parse_json_lines(text, path)

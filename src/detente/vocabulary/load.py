@@ -32,6 +32,8 @@ _USUAL_NAMES = {
     "mask": ("<mask>", "[MASK]", "<|mask|>"),
 }
 _NEEDED = ("pad", "end", "mask")
+# Sizes are rounded up, and some ids are kept free.
+_MOST_ROWS_PER_ENTRY, _ROWS_BESIDES = 2, 1024
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class Vocabulary:
         file = _tokenizer_file(Path(path))
         content = file.read_bytes()
         tokenizer = _parse(content, file)
+        _refuse_gaps(tokenizer, file)
         return cls.of(tokenizer, hashlib.sha256(content).hexdigest(), _special_tokens(tokenizer, file))
 
     @classmethod
@@ -132,6 +135,13 @@ def _parse(content: bytes, file: Path) -> Tokenizer:
     except Exception as error:  # tokenizers raises bare Exception
         problem = " ".join(str(error).split())[:200]
         raise DataError(f"{file} is no tokenizer of the Hugging Face format ({problem}).") from None
+
+
+def _refuse_gaps(tokenizer: Tokenizer, file: Path) -> None:
+    """An embedding has a row for every number up to the largest id: one damaged id would ask for terabytes."""
+    ids = tokenizer.get_vocab().values()
+    if max(ids, default=0) >= _MOST_ROWS_PER_ENTRY * len(ids) + _ROWS_BESIDES:
+        raise DataError(f"{file} is damaged: it has {len(ids):,} entries, but ids up to {max(ids):,}.")
 
 
 def _special_tokens(tokenizer: Tokenizer, file: Path) -> dict[str, str]:

@@ -4,8 +4,8 @@ import hashlib
 from pathlib import Path
 
 from detente.errors import DataError
-from detente.manifests import MANIFEST_FILE, read_manifest_file
-from detente.results import Part, write_json
+from detente.manifests import MANIFEST_FILE, read_manifest_file, write_manifest_file
+from detente.results import Part
 from detente.vocabulary.load import TOKENIZER_FILE
 
 VOCABULARY_VERSION = 1
@@ -54,7 +54,7 @@ def read_vocabulary_manifest(folder: Path) -> VocabularyManifest:
 
 def write_vocabulary_manifest(folder: Path, manifest: VocabularyManifest) -> None:
     """Declare a vocabulary folder complete."""
-    write_json(folder / MANIFEST_FILE, manifest.model_dump(mode="json"))
+    write_manifest_file(folder, manifest)
 
 
 def is_finished(folder: Path, source: str) -> bool:

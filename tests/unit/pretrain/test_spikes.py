@@ -10,7 +10,7 @@ from scipy.stats import median_abs_deviation
 from detente.pretrain.observers import MetricsLog
 from detente.pretrain.spikes import DEVIATIONS, FEWEST, WINDOW, Spikes
 from detente.pretrain.step import StepReport
-from detente.results import METRICS_FILE, read_metrics
+from detente.results import METRICS_FILE
 
 
 def test_a_spike_is_far_above_the_last_steps_of_its_language() -> None:
@@ -51,8 +51,10 @@ def test_a_run_that_goes_on_flags_the_same_steps(tmp_path: Path, again_from: int
             log = MetricsLog(tmp_path, start=again_from)
         log(done, report(loss, **({} if np.isfinite(loss) else {"left_out": 1, "ratio": loss})))
     log.close()
-    for line in (tmp_path / METRICS_FILE).read_text().splitlines():
-        json.loads(line, parse_constant=pytest.fail)
-    lines = list(read_metrics(tmp_path))
+    lines = [
+        json.loads(line, parse_constant=pytest.fail) for line in (tmp_path / METRICS_FILE).read_text().splitlines()
+    ]
+    for line in lines:
+        del line["crc"]
     assert {line["step"]: line["spike"] for line in lines if "spike" in line} == {36: ["te"]}
     assert lines[36] == {"kind": "train", "step": 37, "loss": {}, "learning_rate": 0.1, "tokens": 1, "left_out": 1}

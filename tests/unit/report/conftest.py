@@ -5,14 +5,34 @@ import math
 import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from detente.diagnosis_results.affinity import AffinityDraw, affinity_of
+from detente.diagnosis_results.base import FOLDER
+from detente.diagnosis_results.gradient_series import GradientConflictSeries
+from detente.diagnosis_results.gradients import GradientConflict, GradientGroup, Interval, RegionIntervals, regions_of
+from detente.diagnosis_results.masks import GatedPart, MaskRun, ParameterMasks
+from detente.diagnosis_results.similarity import LayerSimilarity, PairSimilarity, RepresentationSimilarity
+from detente.report import write_report
 from detente.report.inventory import Study, read_study
-from detente.results import Baseline, LanguageResult, MetaTerms, Parameters, RunRecord, Score, write_json, write_record
+from detente.results import (
+    Baseline,
+    LanguageResult,
+    MetaTerms,
+    Parameters,
+    RunRecord,
+    Score,
+    read_record,
+    write_json,
+    write_record,
+)
 from detente.settings import MetaSettings
+from detente.task_results import LanguageScore, TaskRecord, write_task_record
 
 TREATMENTS = ("none", "ffn", "attention", "adapter", "shared-adapter", "meta-adapter")
 # Bits per character that a treatment leaves of an untreated mixture's interference.
@@ -28,6 +48,8 @@ class FakeStudy:
     languages: tuple[str, ...] = ("en", "sw")
     mixtures: tuple[tuple[str, ...], ...] | None = None
     treatments: tuple[str, ...] = TREATMENTS
+    untreated: tuple[tuple[str, ...], ...] = ()
+    """Mixtures without treatments and variants."""
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Name -> what differs from a plain meta-adapter: `treatment`, `meta` (settings), `remains` (as in `REMAINS`)."""
     terms: Mapping[str, MetaTerms] = field(default_factory=dict)
@@ -47,7 +69,9 @@ class FakeStudy:
         joint = self.mixtures if self.mixtures is not None else (self.languages,)
         for seed in self.seeds:
             yield from (((label,), "none", seed) for label in self.languages)
-            yield from ((mixture, system, seed) for mixture in joint for system in (*self.treatments, *self.variants))
+            for mixture in joint:
+                systems = ("none",) if mixture in self.untreated else (*self.treatments, *self.variants)
+                yield from ((mixture, system, seed) for system in systems)
 
     def treatment_of(self, system: str) -> str:
         return str(self.variants[system].get("treatment", "meta-adapter")) if system in self.variants else system
@@ -179,6 +203,108 @@ def write_metrics(run_folder: Path, record: RunRecord, seed: int) -> None:
     (run_folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
 
 
+def write_diagnoses(run_folder: Path, languages: tuple[str, ...], seed: int) -> None:
+    """One of each kind, as `detente diagnose` leaves them beside a run."""
+    random = np.random.default_rng(seed)
+    folder, size = run_folder / FOLDER, len(languages)
+    conflict = make_conflict(languages, random, step=STEPS)
+    conflict.write(folder)
+    GradientConflictSeries((make_conflict(languages, random, step=STEPS // 2), conflict)).write(folder)
+    draws = [
+        AffinityDraw(STEPS, 0.1, tuple(map(tuple, random.normal(0.01, 0.01, (size, size)).tolist()))) for _ in range(4)
+    ]
+    affinity_of(languages, draws).write(folder)
+    parts = (GatedPart("attention.value", 0, "attention", 8), GatedPart("feed_forward.inner", 0, "ffn", 8))
+    runs = {label: (make_mask(random), make_mask(random)) for label in languages}
+    losses = dict.fromkeys(languages, 1.5)
+    ParameterMasks(languages, "rows", 100, None, parts, runs, losses, dict.fromkeys(languages, losses), {}).write(
+        folder
+    )
+    layers = tuple(LayerSimilarity(0.6, cka, 0.1, 0.0, 0.5, 0.4) for cka in (0.3, 0.5))
+    pairs = tuple(PairSimilarity(*pair, 50, layers) for pair in combinations(languages, 2))
+    RepresentationSimilarity(languages, pairs).write(folder)
+
+
+def make_conflict(languages: tuple[str, ...], random: np.random.Generator, step: int) -> GradientConflict:
+    """Two groups: attention, where every pair conflicts beyond doubt, and ffn, where every pair agrees."""
+    groups = []
+    for kind, cosine in (("attention", -0.3), ("ffn", 0.4)):
+        gram = np.full((len(languages),) * 2, cosine + random.normal(0, 0.01))
+        np.fill_diagonal(gram, 1.0)
+        squares = (4.0,) * len(languages)
+        groups.append(GradientGroup(0, kind, 100, tuple(map(tuple, gram.tolist())), squares, 100, 0.0, 0.0))
+    pairs = len(languages) * (len(languages) - 1) // 2
+    intervals = tuple(
+        RegionIntervals(region, (Interval(0.1, 0.9),) * len(languages), (Interval(-0.9, 0.9),) * pairs)
+        for region in regions_of(groups)
+    )
+    counts = (8,) * len(languages)
+    return GradientConflict(
+        languages, step, counts, counts, (0,) * len(languages), True, tuple(groups), None, intervals, 100, 1
+    )
+
+
+def make_mask(random: np.random.Generator) -> MaskRun:
+    return MaskRun(1, tuple(random.normal(0.5, 1, 16).tolist()), 3.0, 0.7, 1.5)
+
+
+def write_task(run_folder: Path, record: RunRecord, source: str) -> None:
+    """A fine-tuning on one language, scored on all."""
+    scores = tuple(
+        LanguageScore(
+            language=language,
+            setting="within" if language == source else "zero-shot",
+            metric="f1",
+            value=80.0 - 10 * (language != source) + (2.0 + record.seed if record.treatment != "none" else 0.0),
+            low=None,
+            high=None,
+            examples=100,
+            trial=0,
+            epoch=1,
+            predictions="test.json",
+        )
+        for language in record.mixture
+    )
+    task = TaskRecord(
+        task="ner",
+        kind="ner",
+        source=source,
+        seed=1,
+        fingerprint="0123abcd" * 8,
+        model=record.name,
+        mixture=record.mixture,
+        system=record.system,
+        run_seed=record.seed,
+        settings={},
+        labels=("O",),
+        examples={},
+        epochs=(),
+        scores=scores,
+        seconds=1.0,
+        finished=record.finished,
+    )
+    write_task_record(run_folder / "tasks" / "ner" / f"source{record.mixture.index(source)}_seed1", task)
+
+
+@pytest.fixture
+def write_everything(write_study: Callable[..., Path]) -> Callable[..., Path]:
+    """A fake study with pairs, a joint mixture, treatments, tasks and every diagnosis."""
+
+    def write(languages: tuple[str, ...] = ("en", "sw", "te"), **options: Any) -> Path:
+        pairs = tuple(combinations(languages, 2))
+        options = {"languages": languages, "mixtures": (*pairs, languages), "untreated": pairs} | options
+        folder = write_study("everything", **options)
+        for run_folder in sorted(folder.glob("runs/*")):
+            record = read_record(run_folder)
+            if record.mixture == languages and record.status == "success":
+                write_task(run_folder, record, languages[0])
+                if record.treatment == "none":
+                    write_diagnoses(run_folder, languages, record.seed)
+        return folder
+
+    return write
+
+
 @pytest.fixture
 def write_study(tmp_path: Path) -> Callable[..., Path]:
     """Writes a fake study, `FakeStudy`'s fields as keywords, and gives its folder."""
@@ -189,7 +315,26 @@ def write_study(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
+@pytest.fixture(scope="session")
+def finished_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of a study of 16 runs: one missing, one failed, one that has learned nothing. Written once."""
+    troubles = {
+        "absent": {"en+sw_adapter_seed1"},
+        "failed": {"en+sw_meta-adapter_seed2"},
+        "stuck": {"en+sw_ffn_seed1"},
+    }
+    return write_report(
+        write_fake_study(tmp_path_factory.mktemp("report") / "pair", FakeStudy(seeds=(1, 2), **troubles))
+    )
+
+
 @pytest.fixture
 def make_study(write_study: Callable[..., Path]) -> Callable[..., Study]:
     """As `write_study`, read back."""
     return lambda **options: read_study(write_study(**options))
+
+
+@pytest.fixture
+def make_fake_record() -> Callable[..., RunRecord]:
+    """A record of a mixture, treatment and seed, without a study around it."""
+    return lambda *cell: make_record(FakeStudy(), *cell)

@@ -60,7 +60,10 @@ def test_no_metrics_no_curve(folder: Path) -> None:
     assert book.early_loss(mono("en"), "en") is None
 
 
-def test_damaged_metrics_name_the_run(folder: Path) -> None:
-    write_lines(folder, "run001-0123abcd", [], tail="{]\n")
+@pytest.mark.parametrize(
+    "line", ["{]", "[1]", "null", '{"kind": "validation", "step": 1}', '{"kind": "train", "step": 1}']
+)
+def test_damaged_metrics_name_the_run(folder: Path, line: str) -> None:
+    write_lines(folder, "run001-0123abcd", [], tail=f"{line}\n")
     with pytest.raises(RecordError, match=r"run001-0123abcd/metrics\.jsonl is damaged"):
-        CurveBook(read_study(folder)).validation(mono("en"), "en")
+        CurveBook(read_study(folder))

@@ -8,7 +8,9 @@ import pytest
 
 from detente.errors import RecordError
 from detente.report.inventory import Study, System, read_study
+from detente.report.study_languages import StudyLanguage, wholes
 from detente.results import read_record, write_record
+from detente.seal import SEAL
 
 MakeStudy = Callable[..., Study]
 WriteStudy = Callable[..., Path]
@@ -95,4 +97,85 @@ def test_damaged_plan(write_study: WriteStudy, text: str) -> None:
     folder = write_study(seeds=(1,))
     (folder / "plan.json").write_text(text)
     with pytest.raises(RecordError, match=r"plan\.json is damaged .* run the study again"):
+        read_study(folder)
+
+
+def write_task(run_folder: Path, **changed: object) -> Path:
+    record = {
+        **{"version": 1, "task": "ner", "kind": "ner", "source": "en", "seed": 1, "fingerprint": "cd", "model": "m"},
+        **{
+            "settings": {},
+            "labels": [],
+            "examples": {},
+            "epochs": [],
+            "scores": [],
+            "seconds": 1.0,
+            "finished": "2026",
+        },
+        **changed,
+    }
+    path = run_folder / "tasks" / "ner" / "en_seed1" / "task.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(record), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"version": 9}, "has version 9, this detente reads 1."),
+        ({"kind": "poetry"}, "is damaged (1 validation error"),
+        ({"task": "../../../evil"}, "is damaged (1 validation error"),
+        ({"task": "pos"}, "is of the task pos. Move it to a folder of that name."),
+        ({"source": "e\x00n"}, "has a name with a control character."),
+    ],
+)
+def test_a_fine_tuning_that_cannot_be_read_is_a_gap(
+    write_study: WriteStudy, changed: dict[str, object], reason: str
+) -> None:
+    """The run and its other numbers stay."""
+    folder = write_study(treatments=("none",), seeds=(1,))
+    write_task(folder / "runs" / "run000-0123abcd", **changed)
+    study = read_study(folder)
+    assert len(study.runs) == 3
+    assert [(gap.name, gap.status, gap.is_expected) for gap in study.gaps] == [
+        ("run000-0123abcd/tasks/ner/en_seed1", "damaged", False)
+    ]
+    assert study.gaps[0].reason.startswith(f"runs/run000-0123abcd/tasks/ner/en_seed1/task.json {reason}")
+
+
+@pytest.mark.parametrize("label", ["s\nw", "s\x00w", "s\ud800w"])
+def test_a_name_that_no_file_can_hold_is_damage(write_study: WriteStudy, label: str) -> None:
+    folder = write_study(treatments=("none",), seeds=(1,), has_plan=False)
+    path = folder / "runs" / "run001-0123abcd" / "record.json"
+    values = json.loads(path.read_text(encoding="utf-8").replace('"sw"', json.dumps(label)))
+    del values[SEAL]
+    path.write_text(json.dumps(values), encoding="utf-8")
+    study = read_study(folder)
+    assert study.languages == ("en", "sw")
+    assert [(gap.status, "control character" in gap.reason) for gap in study.gaps] == [("damaged", True)]
+
+
+def test_what_labels_stand_for_is_in_the_studys_file(write_study: WriteStudy) -> None:
+    folder = write_study(treatments=("none",), seeds=(1,))
+    assert read_study(folder).known_languages == {}
+    text = (
+        "languages: {en: {code: null, subsample: null}, qaa: {code: fr}, less: {code: fr, subsample: 100}, bare: null}"
+    )
+    (folder / "study.yaml").write_text(text, encoding="utf-8")
+    known = read_study(folder).known_languages
+    assert known == {
+        "en": StudyLanguage("en"),
+        "qaa": StudyLanguage("fr"),
+        "less": StudyLanguage("fr", is_subsample=True),
+        "bare": StudyLanguage("bare"),
+    }
+    assert wholes(known) == {"less": "qaa"}
+
+
+@pytest.mark.parametrize("text", ["languages: [", "{}", "", "languages: {en: 5}"])
+def test_a_damaged_study_file_is_named(write_study: WriteStudy, text: str) -> None:
+    folder = write_study(treatments=("none",), seeds=(1,))
+    (folder / "study.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(RecordError, match=r"study\.yaml is damaged"):
         read_study(folder)

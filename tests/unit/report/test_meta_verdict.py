@@ -156,6 +156,7 @@ def test_skipped_updates_are_mentioned(write_study: WriteStudy) -> None:
     assert skipped_sentence(two).endswith(": 3 in meta-adapter (1 of 3 runs), 1 in fused (1 of 2 runs).")
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_page(write_study: WriteStudy) -> None:
     terms = {"meta-adapter": SMALL, "held-out": LEFT_OUT}
     options = {"treatments": ("none", "meta-adapter"), "seeds": (1, 2), "terms": terms}
@@ -171,6 +172,7 @@ def test_page(write_study: WriteStudy) -> None:
     assert "meta-step" not in without
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_the_tables_files_go_with_the_terms(write_study: WriteStudy) -> None:
     folder = write_study(treatments=("none", "meta-adapter"), seeds=(1,), terms={"meta-adapter": SMALL})
     write_report(folder)

@@ -223,6 +223,7 @@ def test_csv_has_full_precision(make_study: MakeStudy) -> None:
         (r"a\b", r"a\textbackslash{}b"),
         ("50 % & $x_1$ #{~^}", r"50 \% \& \$x\_1\$ \#\{\textasciitilde{}\textasciicircum{}\}"),
         ("<b>", r"\textless{}b\textgreater{}"),
+        ("[a] * b", "{[}a] {*} b"),
     ],
 )
 def test_latex_escaping(text: str, escaped: str) -> None:

@@ -1,5 +1,8 @@
 """Tables of the tasks: systems by languages within, zero-shot and with an oracle's choice; averages only where every cell is."""
 
+import contextlib
+import io
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,7 +10,9 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 import pytest
+from typer.testing import CliRunner
 
+from detente.cli import app
 from detente.report import all_tables, write_report
 from detente.report.formats import to_csv, to_latex, to_markdown
 from detente.report.inventory import Study, read_study
@@ -275,10 +280,12 @@ def test_a_study_without_tasks_has_no_table(with_tasks: Callable[..., Study]) ->
     assert not any(table.key.startswith("task-") for table in all_tables(study))
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_files_and_page(write_study: WriteStudy) -> None:
     notes = ("en: <b>3</b> of a_b & c left out.",)
     folder = add_task(write_study(treatments=("none",), seeds=(1,)), FakeTask("a.b+c", notes=notes))
-    page = write_report(folder).read_text(encoding="utf-8")
+    assert CliRunner().invoke(app, ["report", str(folder), "--published"]).exit_code == 0
+    page = (folder / "report.html").read_text(encoding="utf-8")
     assert '<h3 id="task-a.b+c">Task a.b+c (ner)</h3>' in page
     assert '<li><a href="#tasks">Tasks</a></li>' in page
     assert "en: &lt;b&gt;3&lt;/b&gt; of a_b &amp; c left out." in page
@@ -288,11 +295,27 @@ def test_files_and_page(write_study: WriteStudy) -> None:
         assert (folder / "tables" / f"task-a.b+c.{suffix}").read_text(encoding="utf-8") == render(table)
     assert r"of a\_b \& c left out." in to_latex(table)
     assert "en+sw,untreated,zero-shot from en sw,40.0,40.0,,,1,,true,false\n" in to_csv(table)
+    assert '<h3 id="paper-table-2">Table 2 of the paper: NER and POS</h3>' in page
+    assert {path.name for path in folder.glob("tables/paper-table-*.md")} == {
+        "paper-table-2.md",
+        "paper-table-2-differences.md",
+    }
     # A table that the records no longer support goes.
     for record in folder.glob("runs/*/tasks/*/*/task.json"):
         record.unlink()
     assert 'id="tasks"' not in write_report(folder).read_text(encoding="utf-8")
-    assert list((folder / "tables").glob("task-*")) == []
+    assert [*folder.glob("tables/task-*"), *folder.glob("tables/paper-table-*")] == []
+    shown_code(folder)
+
+
+def shown_code(folder: Path) -> None:
+    """The example on the page about the report reads what was written."""
+    page = (Path(__file__).parents[3] / "docs" / "report.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(code.replace("studies/first", str(folder)), {})
+    assert printed.getvalue().startswith("en none 0.0") and len(printed.getvalue().splitlines()) == 2
 
 
 def test_a_language_that_the_source_is_not_known_of_has_no_column(with_tasks: Callable[..., Study]) -> None:

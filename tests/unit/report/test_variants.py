@@ -74,7 +74,7 @@ def test_variants_may_differ_in_settings_their_seeds_may_not(write_study: WriteS
 
 def test_the_verdict_names_variants(make_study: MakeStudy) -> None:
     variants = {"slow": {"remains": 0.1}, "fast": {"remains": 2.0}}
-    english, _ = findings(make_study(treatments=("none",), variants=variants))
+    english, _ = findings(make_study(treatments=("none",), variants=variants), ("en", "sw"))
     assert re.fullmatch(
         r"For en, better than untreated: slow \(.*\)\. Worse than untreated: fast\.", english.treatments
     )

@@ -1,21 +1,18 @@
 """Each rule of the verdict, by the sentence it makes."""
 
 from collections.abc import Callable
+from itertools import combinations
 
 import pytest
 
 from detente.report.comparisons import Comparison
 from detente.report.inventory import Study
+from detente.report.rules import exposure_sentence, interference_sentence, treatments_sentence
 from detente.report.statistics import Estimate, estimate
-from detente.report.verdict import (
-    cautions,
-    exposure_sentence,
-    findings,
-    interference_sentence,
-    treatments_sentence,
-)
+from detente.report.verdict import cautions, findings, pairs_verdict, verdicts
 
 MakeStudy = Callable[..., Study]
+PAIR = ("en", "sw")
 
 
 def comparison(*differences: float, has_learned: bool = True, exposure: float = 1.0) -> Comparison:
@@ -98,7 +95,7 @@ def test_treatments_by_what_they_do() -> None:
 
 
 def test_findings_of_a_study(make_study: MakeStudy) -> None:
-    english, swahili = findings(make_study())
+    english, swahili = findings(make_study(), PAIR)
     assert (english.language, english.word, swahili.language, swahili.word) == ("en", "hurt", "sw", "helped")
     assert "50\N{NO-BREAK SPACE}%" in english.text
     assert english.treatments.startswith("For en, better than untreated: ffn (")
@@ -106,20 +103,20 @@ def test_findings_of_a_study(make_study: MakeStudy) -> None:
 
 def test_one_seed_cannot_tell(make_study: MakeStudy) -> None:
     study = make_study(seeds=(1,))
-    assert {finding.word for finding in findings(study)} == {"cannot tell"}
+    assert {finding.word for finding in findings(study, PAIR)} == {"cannot tell"}
     assert cautions(study) == ("There is one seed, hence no interval and no verdict. Ask for three seeds or more.",)
 
 
 def test_a_run_on_the_plateau_spoils_its_comparisons_only(make_study: MakeStudy) -> None:
     study = make_study(stuck={"en_none_seed2"})
-    english, swahili = findings(study)
+    english, swahili = findings(study, PAIR)
     assert (english.word, swahili.word) == ("cannot tell", "helped")
     assert cautions(study)[0].startswith("1 run has not left the unigram plateau")
 
 
 def test_seeds_without_a_partner_do_not_count(make_study: MakeStudy) -> None:
     study = make_study(absent={"en_none_seed1", "en+sw_none_seed2", "en+sw_none_seed3"})
-    english, _ = findings(study)
+    english, _ = findings(study, PAIR)
     assert (english.word, english.text.split(":")[0]) == (
         "cannot tell",
         "Whether training with sw hurts en is not known",
@@ -127,7 +124,7 @@ def test_seeds_without_a_partner_do_not_count(make_study: MakeStudy) -> None:
 
 
 def test_study_without_the_untreated_mixture(make_study: MakeStudy) -> None:
-    finding, _ = findings(make_study(treatments=("ffn",)))
+    finding, _ = findings(make_study(treatments=("ffn",)), PAIR)
     assert finding.word == "cannot tell"
     assert finding.text.startswith("The study has no untreated en+sw")
 
@@ -139,3 +136,31 @@ def test_a_sound_study_needs_no_caution(make_study: MakeStudy) -> None:
 def test_missing_runs_are_counted(make_study: MakeStudy) -> None:
     text, *_ = cautions(make_study(absent={"en_none_seed1"}))
     assert text == "1 of 24 runs is not in the tables (missing, failed or unfinished) and listed below."
+
+
+def test_the_verdict_of_a_mixture(make_study: MakeStudy) -> None:
+    (verdict,) = verdicts(make_study(), {})
+    assert plain(verdict.tally).startswith("Training together hurts en (+0.0")
+    assert "helps sw (-0.0" in plain(verdict.tally)
+    assert "were not measured" in verdict.places
+    assert "ffn 120,000 more" not in verdict.cost, "half of the parts of its own replace shared ones"
+    assert "ffn 180,000 more parameters, 1.0" in verdict.cost
+    assert verdict.next_steps[0] == "Use ffn for en: of what was tried it recovers most."
+
+
+def test_pairs_of_a_matrix_have_one_verdict_together(make_study: MakeStudy) -> None:
+    labels = ("en", "fr", "sw")
+    study = make_study(
+        languages=labels,
+        mixtures=(*combinations(labels, 2), labels),
+        treatments=("none",),
+        interference={"en": 0.1, "fr": 0.2, "sw": 0},
+    )
+    assert [verdict.mixture for verdict in verdicts(study, {})] == [labels]
+    pairs = pairs_verdict(study)
+    assert pairs is not None
+    assert plain(pairs.summary).startswith(
+        "Of 6 cases of one language beside one other: 4 hurt, of 2 we cannot tell. Beyond doubt, most is lost by fr"
+    )
+    assert len(pairs.findings) == 6
+    assert pairs_verdict(make_study(name="two")) is None

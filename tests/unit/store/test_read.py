@@ -8,6 +8,7 @@ import pytest
 
 from detente.corpus.manifest import SPLITS
 from detente.errors import DataError
+from detente.seal import sealed, unsealed
 from detente.store import Store, StoreManifest, build_store
 from detente.vocabulary import Vocabulary
 
@@ -63,7 +64,7 @@ def test_a_damaged_manifest_is_told(folder: Path, vocabulary: Vocabulary, conten
 
 def test_another_version_is_told(folder: Path, vocabulary: Vocabulary) -> None:
     path = folder / "sw" / "manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"version": 99}))
+    path.write_text(json.dumps(sealed(unsealed(json.loads(path.read_text())) | {"version": 99})))
     with pytest.raises(DataError, match="has version 99, this detente reads 1"):
         Store.open(folder, ["sw"], vocabulary=vocabulary.checksum)
 

@@ -1,0 +1,55 @@
+"""What a step of a run costs beside a step of another, without measuring."""
+
+from detente.settings import RunSettings
+
+# In forward passes.
+TRAINING_PASS = 3
+PHI_PASS = 2
+DOUBLE_BACKWARD = 9
+
+
+def passes(settings: RunSettings) -> float:
+    """Cost of a step in forward passes: a plain step is 3 (forward, gradients of activations and of theta).
+
+    Of the meta step, without its measurements; a pass that wants phi's gradient only is 2. In the order `fused`, g is part of
+    theta's update.
+    """
+    if settings.treatment != "meta-adapter":
+        return float(TRAINING_PASS)
+    meta = settings.meta
+    inner = 0 if meta.order == "fused" else TRAINING_PASS
+    on_training_rows = (inner + _mixed_derivative(settings)) * meta.inner_fraction
+    return TRAINING_PASS + (on_training_rows + _held_out(settings) * meta.meta_fraction) / meta.every
+
+
+def _mixed_derivative(settings: RunSettings) -> int:
+    # The base of one-sided differences comes with g, unless that pass was rounded to bf16.
+    base = 0 if settings.training.precision == "float32" else PHI_PASS
+    kinds = {"central": 2 * PHI_PASS, "one-sided": PHI_PASS + base, "exact": DOUBLE_BACKWARD, "none": 0}
+    return kinds[settings.meta.second_order]
+
+
+def _held_out(settings: RunSettings) -> int:
+    """Of the passes that give v and d; without v, the language's own is the only one."""
+    languages, wanted = len(settings.mixture), settings.meta.meta_languages
+    if settings.meta.second_order == "none":
+        return PHI_PASS
+    return TRAINING_PASS * (wanted if isinstance(wanted, int) else {"all": languages, "others": languages - 1}[wanted])
+
+
+def flops_per_token(settings: RunSettings, vocabulary_size: int) -> float:
+    """Multiplications and additions that a plain step needs for a token of the input: three times those of the forward pass.
+
+    Logits are needed at the targets only, and so is the last layer but for its keys and values. Adapters are counted.
+    """
+    chosen, length = settings.encoder, settings.batches.block_length
+    width = chosen.width
+    share = max(1, round(settings.batches.mask_rate * length)) / length
+    matrices = 3 if chosen.variant == "modern" else 2
+    projections, mixing = 8 * width**2, 4 * length * width
+    rest = 2 * matrices * width * chosen.feed_forward_width
+    if "adapter" in settings.treatment:
+        rest += 8 * width * (settings.adapter.width or width // 4)
+    last = 4 * width**2 + share * (4 * width**2 + mixing + rest)
+    head = share * 2 * width * vocabulary_size
+    return TRAINING_PASS * ((chosen.layers - 1) * (projections + mixing + rest) + last + head)

@@ -39,7 +39,7 @@ def keep_freed_memory() -> None:
     """Have the C library keep what is freed for the next step, where it can be told.
 
     glibc takes every tensor over 32 MB from the system and gives it back when it is freed; at the next step the system clears the
-    same pages again, which is a third of a step at the paper's size on a CPU (docs/performance.md).
+    same pages again: 5 to 10 % of a step on a CPU (docs/performance.md).
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:

@@ -1,6 +1,6 @@
 """Dropout whose masks cost little on a CPU.
 
-There torch draws a float for every element, which is a fifth of a step. Sixteen random bits an element are enough: they are drawn as whole
+There torch draws a float for every element, an eighth of a step (docs/performance.md). Sixteen random bits an element are enough: they are drawn as whole
 words, and an element is dropped when its bits, as a number, are below p * 2^16.
 """
 

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from detente.errors import RecordError
+from detente.settings.yaml_values import read_yaml
 
 STUDY_FILE = "study.yaml"
 
@@ -32,9 +31,9 @@ def read_languages(folder: Path) -> dict[str, StudyLanguage]:
     if not path.exists():
         return {}
     try:
-        languages = yaml.safe_load(path.read_text(encoding="utf-8"))["languages"]
+        languages = read_yaml(path.read_text(encoding="utf-8"))["languages"]
         return {str(label): _language(str(label), values) for label, values in languages.items()}
-    except (ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         problem = " ".join(str(error).split())[:200]
         raise RecordError(
             f"{path} is damaged ({problem}). Delete it, or run the study again to write it anew."

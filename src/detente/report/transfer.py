@@ -1,11 +1,11 @@
 """Zero-shot scores of treated mixtures beside those of the untreated one."""
 
 from collections.abc import Iterator, Sequence
-from statistics import fmean
 
 from detente.report.inventory import Study, System
 from detente.report.rules import TransferChange
 from detente.report.statistics import estimate, paired_differences
+from detente.report.task_scores import Asked, task_scores
 
 
 def transfer_changes(study: Study, systems: Sequence[System], language: str) -> Iterator[TransferChange]:
@@ -14,23 +14,8 @@ def transfer_changes(study: Study, systems: Sequence[System], language: str) -> 
     for system in systems:
         for task in tasks:
             for source in system.mixture:
-                untreated = System(system.mixture, "none")
-                ours, theirs = (zero_shot(study, one, task, source, language) for one in (system, untreated))
+                untreated, asked = System(system.mixture, "none"), Asked(task, "zero-shot", source, language)
+                ours, theirs = (task_scores(study, one, asked) for one in (system, untreated))
                 differences = paired_differences(ours, theirs)
                 if differences:
                     yield TransferChange(system.name, task, source, estimate(list(differences.values())))
-
-
-def zero_shot(study: Study, system: System, task: str, source: str, target: str) -> dict[int, float]:
-    """Pretraining seed -> score on a language that the fine-tuning has not seen; fine-tunings' seeds are averaged first."""
-    found = {
-        seed: [
-            score.value
-            for record in run.tasks
-            if (record.task, record.source) == (task, source)
-            for score in record.scores
-            if (score.setting, score.language) == ("zero-shot", target)
-        ]
-        for seed, run in study.by_system.get(system, {}).items()
-    }
-    return {seed: fmean(values) for seed, values in found.items() if values}

@@ -9,13 +9,12 @@ from pathlib import Path
 from statistics import mean
 from typing import Any, Literal
 
-import yaml
-
 from detente.errors import RecordError
 from detente.lock import Holder, holder
 from detente.results import METRICS_FILE, RunRecord, last_step, read_record
 from detente.settings import RunSettings, StudySettings
 from detente.settings.deciding import deciding
+from detente.settings.yaml_values import read_yaml
 from detente.study.cost import passes
 from detente.study.plan import PlannedRun, plan_runs, planned_tunings
 from detente.task_results import TASK_RECORD_FILE, read_task_failure, read_task_record
@@ -99,7 +98,7 @@ def study_status(study: StudySettings, folder: Path) -> StudyStatus:
 def _folder_of(run: PlannedRun, folder: Path) -> Path | None:
     """Of the run as it is asked for now: one of the same name may have been made with other settings."""
     for found in sorted(folder.glob(f"runs/{glob.escape(run.name)}-*")):
-        with suppress(ValueError, yaml.YAMLError, OSError):
+        with suppress(ValueError, OSError):
             if deciding(RunSettings.model_validate(_settings_in(found))) == deciding(run.settings):
                 return found
     return None
@@ -108,7 +107,7 @@ def _folder_of(run: PlannedRun, folder: Path) -> Path | None:
 def _settings_in(folder: Path) -> Any:
     with suppress(RecordError):
         return read_record(folder).settings
-    return yaml.safe_load((folder / "settings.yaml").read_text(encoding="utf-8"))
+    return read_yaml((folder / "settings.yaml").read_text(encoding="utf-8"))
 
 
 def _run(run: PlannedRun, folder: Path | None) -> RunStatus:

@@ -14,7 +14,8 @@ from detente.report.inventory import Study, System, read_study
 from detente.report.page import coded, language_name, render
 from detente.report.page_filters import Filters
 from detente.report.tables import Column
-from detente.report.transfer import transfer_changes, zero_shot
+from detente.report.task_scores import Asked, task_scores
+from detente.report.transfer import transfer_changes
 
 LABELS = ("en", "sw", "te")
 
@@ -69,7 +70,7 @@ def test_a_damaged_diagnosis_is_named(write_everything: Callable[..., Path]) -> 
 def test_zero_shot_beside_untreated(write_everything: Callable[..., Path]) -> None:
     study = read_study(write_everything(treatments=("none", "ffn"), seeds=(1, 2)))
     ffn = System(LABELS, "ffn")
-    assert zero_shot(study, ffn, "ner", "en", "sw") == {1: 73.0, 2: 74.0}
+    assert task_scores(study, ffn, Asked("ner", "zero-shot", "en", "sw")) == {1: 73.0, 2: 74.0}
     (change,) = transfer_changes(study, [ffn], "sw")
     assert (change.system, change.task, change.source, change.difference.mean) == ("ffn", "ner", "en", 3.5)
     assert list(transfer_changes(study, [ffn], "en")) == [], "nothing was fine-tuned on another language"

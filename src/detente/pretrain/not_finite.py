@@ -12,7 +12,6 @@ from typing import Any
 from torch import Tensor, nn
 
 from detente.errors import TrainingError
-from detente.pretrain.step import StepReport
 from detente.treatment import TreatedEncoder
 
 LEFT_OUT = "left_out"
@@ -37,7 +36,7 @@ def is_left_out(
     Args:
         gradients: of the update, before clipping.
         languages: whose batches it is made of.
-        allowed: updates that the run may leave out; they are counted by `LeftOutLimit`.
+        allowed: updates that the run may leave out; they are counted by `observers.LeftOutLimit`.
 
     Raises:
         TrainingError: something is not finite, and none may be left out.
@@ -50,28 +49,6 @@ def is_left_out(
         raise TrainingError(f"step {step}: {problem}. {INTACT} {CURE} {where}")
     warnings.warn(f"step {step}: {problem}; its update was left out. {where}", stacklevel=3)
     return True
-
-
-class LeftOutLimit:
-    """Stops a run that has left out more updates than `training.skip_nonfinite` allows.
-
-    Args:
-        already: left out in earlier sittings.
-    """
-
-    def __init__(self, limit: int, already: int) -> None:
-        self._limit, self.left_out = limit, already
-
-    def __call__(self, done: int, report: StepReport) -> None:
-        """Raises:
-        TrainingError: there are too many now.
-        """
-        self.left_out += int(report.terms.get(LEFT_OUT, 0))
-        if self.left_out > self._limit:
-            raise TrainingError(
-                f"step {done - 1}: something was not finite and an update was left out, {self.left_out} times in this run; "
-                f"`training.skip_nonfinite` allows {self._limit}. {INTACT} {CURE}"
-            )
 
 
 def left_out_updates(lines: Iterable[dict[str, Any]]) -> int:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, ClassVar, TextIO
 
 from detente.disk import told_when_full
 from detente.errors import RecordError, TrainingError
+from detente.pretrain.not_finite import CURE, INTACT, LEFT_OUT
 from detente.pretrain.spikes import Spikes
 from detente.pretrain.step import StepReport
 from detente.results import METRICS_FILE, Score, read_metrics, write_atomic
@@ -137,27 +138,53 @@ class Validation:
             )
 
 
-class SkipLimit:
-    """Stops a run whose meta step has found nothing to learn from too often.
+class _Limit:
+    """Stops a run in which a term of the reports has added up to too much.
 
     Args:
-        already: skipped in earlier sittings.
+        already: counted in earlier sittings.
     """
 
+    TERM: ClassVar[str]
+
     def __init__(self, limit: int, already: int) -> None:
-        self._limit, self._skipped = limit, already
+        self.limit, self.count = limit, already
 
     def __call__(self, done: int, report: StepReport) -> None:
         """Raises:
-        TrainingError: more updates of phi were left out than `meta.skip_limit` allows.
+        TrainingError: it is more than allowed now.
         """
-        self._skipped += int(report.terms.get("skipped", 0))
-        if self._skipped > self._limit:
-            raise TrainingError(
-                f"step {done}: the held-out gradient was zero or not finite {self._skipped} times, and phi was not updated; "
-                f"`meta.skip_limit` allows {self._limit}. The last checkpoint is intact. Lower `meta.beta` or "
-                "`training.learning_rate`, or look at the held-out text."
-            )
+        self.count += int(report.terms.get(self.TERM, 0))
+        if self.count > self.limit:
+            raise TrainingError(self._said(done))
+
+    def _said(self, done: int) -> str:
+        raise NotImplementedError
+
+
+class SkipLimit(_Limit):
+    """More updates of phi were left out than `meta.skip_limit` allows, because the meta step found nothing to learn from."""
+
+    TERM = "skipped"
+
+    def _said(self, done: int) -> str:
+        return (
+            f"step {done}: the held-out gradient was zero or not finite {self.count} times, and phi was not updated; "
+            f"`meta.skip_limit` allows {self.limit}. The last checkpoint is intact. Lower `meta.beta` or "
+            "`training.learning_rate`, or look at the held-out text."
+        )
+
+
+class LeftOutLimit(_Limit):
+    """More updates were left out than `training.skip_nonfinite` allows."""
+
+    TERM = LEFT_OUT
+
+    def _said(self, done: int) -> str:
+        return (
+            f"step {done - 1}: something was not finite and an update was left out, {self.count} times in this run; "
+            f"`training.skip_nonfinite` allows {self.limit}. {INTACT} {CURE}"
+        )
 
 
 class Checkpoints:

@@ -61,7 +61,7 @@ class Updater:
         """One update of `parameters`, nothing else moves. Returns the gradient's norm before clipping.
 
         Where the norm or a loss is not finite nothing is updated, and the gradients stay as they are. The device decides that by
-        itself: a GPU need not wait for its program to have looked. Whoever reads them says so (`not_finite.left_out`).
+        itself: a GPU need not wait for its program to have looked. Whoever reads them says so (`not_finite.is_left_out`).
         """
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient

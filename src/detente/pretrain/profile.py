@@ -9,10 +9,8 @@ from torch.profiler import ProfilerActivity, profile
 
 from detente.machine import choose_device, keep_freed_memory
 from detente.pretrain.data import RunData, held_out_batches, train_batches
-from detente.pretrain.meta import MetaStep
 from detente.pretrain.optimizer import Updater, build_optimizer
-from detente.pretrain.plain import PlainStep
-from detente.pretrain.run import build_model, to_device
+from detente.pretrain.run import build_model, make_step, to_device
 from detente.pretrain.step import Step
 from detente.settings import RunSettings
 
@@ -75,10 +73,7 @@ def _step(settings: RunSettings, data: RunData, device: torch.device) -> Step:
     treated.encoder.train()
     updater = Updater(build_optimizer(treated, settings.training), settings.training, settings.training.steps)
     batches = train_batches(settings, data)
-    if settings.treatment != "meta-adapter":
-        return PlainStep(treated, batches, updater, device)
-    held_out = held_out_batches(settings, data)
-    return MetaStep(treated, batches, held_out, updater, device, settings=settings.meta)
+    return make_step(settings, treated, updater, batches, lambda: held_out_batches(settings, data), device=device)
 
 
 def _parts(profiler: profile, device: torch.device, steps: int) -> dict[str, float]:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import yaml
 
+from detente.batches import HeldOutBatches, TrainBatches
 from detente.encoder import Encoder
 from detente.errors import CheckpointError, DataError, DetenteError, Interrupted, ProcessLost, RecordError, describe
 from detente.lock import locked
@@ -18,10 +19,10 @@ from detente.pretrain.data import RunData, fingerprint, held_out_batches, train_
 from detente.pretrain.loop import Observer, train
 from detente.pretrain.meta import MetaStep
 from detente.pretrain.meta_summary import meta_terms, skipped_steps
-from detente.pretrain.not_finite import LeftOutLimit, left_out_updates
-from detente.pretrain.observers import Checkpoints, Clock, MetricsLog, Progress, SkipLimit, Validation
+from detente.pretrain.not_finite import left_out_updates
+from detente.pretrain.observers import Checkpoints, Clock, LeftOutLimit, MetricsLog, Progress, SkipLimit, Validation
 from detente.pretrain.optimizer import Updater, build_optimizer
-from detente.pretrain.parallel import Ranks, joined_ranks
+from detente.pretrain.parallel import ALONE, Ranks, joined_ranks
 from detente.pretrain.plain import PlainStep
 from detente.pretrain.scoring import Scorer
 from detente.pretrain.signals import StopRequest
@@ -52,6 +53,22 @@ def build_model(settings: RunSettings, vocabulary_size: int) -> TreatedEncoder:
     )
     seed = derive_seed(settings.seed, "treatment")
     return treat(encoder, TREATMENTS[settings.treatment], settings.mixture, settings.adapter, seed=seed)
+
+
+def make_step(
+    settings: RunSettings,
+    treated: TreatedEncoder,
+    updater: Updater,
+    batches: TrainBatches,
+    held_out: Callable[[], HeldOutBatches],
+    *,
+    device: torch.device,
+    ranks: Ranks = ALONE,
+) -> Step:
+    """The step of a run's treatment; only the meta step asks for held-out text."""
+    if settings.treatment != "meta-adapter":
+        return PlainStep(treated, batches, updater, device, ranks=ranks)
+    return MetaStep(treated, batches, held_out(), updater, device, settings=settings.meta, ranks=ranks)
 
 
 Watch = Callable[[RunSettings, RunData, TreatedEncoder, Path, int], Observer | None]
@@ -263,7 +280,15 @@ class _Run:
         training = self.settings.training
         updater = Updater(self.optimizer, training, training.steps)
         self.treated.encoder.train()
-        step = self._meta_step(updater) if self.settings.treatment == "meta-adapter" else self._plain_step(updater)
+        step = make_step(
+            self.settings,
+            self.treated,
+            updater,
+            self.batches,
+            lambda: held_out_batches(self.settings, self.data, self.ranks.share),
+            device=self.device,
+            ranks=self.ranks,
+        )
 
         def timed(number: int) -> StepReport:
             self.done = number
@@ -271,14 +296,6 @@ class _Run:
             return step(number)
 
         return timed
-
-    def _plain_step(self, updater: Updater) -> Step:
-        return PlainStep(self.treated, self.batches, updater, self.device, ranks=self.ranks)
-
-    def _meta_step(self, updater: Updater) -> Step:
-        held_out = held_out_batches(self.settings, self.data, self.ranks.share)
-        meta = self.settings.meta
-        return MetaStep(self.treated, self.batches, held_out, updater, self.device, settings=meta, ranks=self.ranks)
 
     def _save(self, done: int) -> None:
         state = {

@@ -4,19 +4,18 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
-from detente.batches import SpecialTokens, TrainBatches
+from detente.batches import TrainBatches
 from detente.machine import choose_device
 from detente.pretrain.optimizer import Updater, build_optimizer
 from detente.pretrain.plain import PlainStep
-from detente.pretrain.run import build_model
+from detente.pretrain.run import build_model, to_device
 from detente.settings import RunSettings
 from detente.study.cost import passes
 from detente.study.plan import PlannedRun
+from detente.study.random_text import random_streams, special_tokens
 
-SPECIAL_TOKENS = 5
 TIMED_STEPS = 3
 
 
@@ -59,15 +58,12 @@ def tokens_per_second(settings: RunSettings, vocabulary_size: int) -> float:
     """Of plain steps on random tokens, with small batches where the run's are large."""
     blocks = min(settings.batches.blocks, 16)
     batches_settings = settings.batches.model_copy(update={"blocks": blocks})
-    random = np.random.default_rng(0)
-    tokens = random.integers(SPECIAL_TOKENS, vocabulary_size, size=64 * settings.batches.block_length, dtype=np.uint32)
     label = settings.mixture[0]
-    special = SpecialTokens(vocabulary_size, 0, frozenset(range(SPECIAL_TOKENS)))
-    batches = TrainBatches({label: tokens}, batches_settings, special, seed=0)
+    tokens = random_streams([label], vocabulary_size, 64 * settings.batches.block_length)
+    batches = TrainBatches(tokens, batches_settings, special_tokens(vocabulary_size), seed=0)
     device = choose_device(settings.training.device)
     one = settings.model_copy(update={"mixture": (label,), "treatment": "none"})
-    treated = build_model(one, vocabulary_size)
-    treated.encoder.to(device)
+    treated = to_device(build_model(one, vocabulary_size), device)
     updater = Updater(build_optimizer(treated, settings.training), settings.training, TIMED_STEPS)
     step = PlainStep(treated, batches, updater, device)
     step(0)

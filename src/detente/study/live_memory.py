@@ -9,21 +9,18 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from detente.batches import HeldOutBatches, SpecialTokens, TrainBatches
-from detente.pretrain.meta import MetaStep
+from detente.batches import HeldOutBatches, TrainBatches
 from detente.pretrain.optimizer import Updater, build_optimizer
-from detente.pretrain.plain import PlainStep
-from detente.pretrain.run import build_model, to_device
+from detente.pretrain.run import build_model, make_step, to_device
 from detente.settings import RunSettings
+from detente.study.random_text import random_streams, special_tokens
 from detente.treatment import TreatedEncoder
 
-SPECIAL_TOKENS = 5
 MOST_TOKENS = 2048
 """In the larger of the two batches."""
 
@@ -77,18 +74,15 @@ def alive_along(settings: RunSettings, vocabulary_size: int, blocks: int, device
 def _step(
     settings: RunSettings, treated: TreatedEncoder, updater: Updater, vocabulary_size: int, device: torch.device
 ) -> Callable[[int], Any]:
-    random = np.random.default_rng(0)
     length = 4 * (settings.batches.blocks + 1) * settings.batches.block_length
-    tokens = {
-        label: random.integers(SPECIAL_TOKENS, vocabulary_size, length, dtype=np.uint32) for label in settings.mixture
-    }
-    special = SpecialTokens(vocabulary_size, SPECIAL_TOKENS - 1, frozenset(range(SPECIAL_TOKENS)))
+    tokens, special = random_streams(settings.mixture, vocabulary_size, length), special_tokens(vocabulary_size)
     accumulation = min(2, settings.training.accumulation)
     batches = TrainBatches(tokens, settings.batches, special, seed=0, accumulation=accumulation, drawn_evenly=True)
-    if settings.treatment != "meta-adapter":
-        return PlainStep(treated, batches, updater, device)
-    held_out = HeldOutBatches(tokens, settings.meta, settings.batches, special, seed=0)
-    return MetaStep(treated, batches, held_out, updater, device, settings=settings.meta)
+
+    def held_out() -> HeldOutBatches:
+        return HeldOutBatches(tokens, settings.meta, settings.batches, special, seed=0)
+
+    return make_step(settings, treated, updater, batches, held_out, device=device)
 
 
 class AliveBytes(TorchDispatchMode):

@@ -10,7 +10,8 @@ import torch
 from detente.errors import TrainingError
 from detente.pretrain import meta
 from detente.pretrain.meta_gradient import MetaGradient
-from detente.pretrain.not_finite import LeftOutLimit, is_left_out, left_out_updates
+from detente.pretrain.not_finite import is_left_out, left_out_updates
+from detente.pretrain.observers import LeftOutLimit
 from detente.pretrain.step import StepReport
 from detente.settings import TrainingSettings
 

@@ -21,9 +21,10 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import transformers
+from throughput import SIZES, bert
+from zipf import zipf_tokens
 
 from detente.batches import HeldOutBatches, SpecialTokens, TrainBatches
 from detente.pretrain.meta import MetaStep
@@ -31,7 +32,7 @@ from detente.pretrain.optimizer import Updater, build_optimizer
 from detente.pretrain.plain import PlainStep
 from detente.pretrain.run import build_model, to_device
 from detente.results import now, write_json
-from detente.settings import EncoderSettings, MetaSettings, RunSettings
+from detente.settings import MetaSettings, RunSettings
 from detente.settings.presets import CHEAP_META, PRESETS
 from detente.study.cost import flops_per_token
 
@@ -73,7 +74,7 @@ class Bench:
     def __init__(self, blocks: int) -> None:
         self.settings = run_settings(blocks)
         self.special = SpecialTokens(VOCABULARY, 4, frozenset(range(5)))
-        self.tokens = {label: zipf_tokens(seed) for seed, label in enumerate(LANGUAGES)}
+        self.tokens = {label: zipf_tokens(VOCABULARY, seed, 2_000_000) for seed, label in enumerate(LANGUAGES)}
         self.batches = TrainBatches(self.tokens, self.settings.batches, self.special, seed=1, drawn_evenly=True)
         self.treated = to_device(build_model(self.settings, VOCABULARY), GPU)
         self.treated.encoder.train()
@@ -93,8 +94,7 @@ class Bench:
 
     def hugging_face(self) -> Callable[[int], Any]:
         """BertForMaskedLM as users run it: logits at every position, autocast, fused AdamW."""
-        chosen = self.settings.encoder
-        model = transformers.BertForMaskedLM(bert_config(chosen, self.settings.batches.block_length)).to(GPU).train()
+        model = bert(SIZES["paper"]).to(GPU).train()
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
 
         def step(number: int) -> float:
@@ -124,27 +124,6 @@ def run_settings(blocks: int) -> RunSettings:
             "training": chosen["training"],
         }
     )
-
-
-def bert_config(encoder: EncoderSettings, block_length: int) -> transformers.BertConfig:
-    """Of the same size."""
-    return transformers.BertConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=encoder.width,
-        num_hidden_layers=encoder.layers,
-        num_attention_heads=encoder.heads,
-        intermediate_size=encoder.feed_forward_width,
-        max_position_embeddings=block_length,
-        hidden_dropout_prob=encoder.dropout,
-        attention_probs_dropout_prob=encoder.attention_dropout,
-    )
-
-
-def zipf_tokens(seed: int) -> np.ndarray:
-    """A stream in which the k-th token has a share of about 1 / k."""
-    ranks = np.arange(1, VOCABULARY - 4)
-    weights = 1 / ranks
-    return np.random.default_rng(seed).choice(ranks + 4, size=2_000_000, p=weights / weights.sum()).astype(np.uint16)
 
 
 def matrix_peak() -> float:

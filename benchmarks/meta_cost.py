@@ -23,8 +23,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from zipf import zipf_tokens
 
 from detente.batches import HeldOutBatches, SpecialTokens, TrainBatches
 from detente.machine import peak_memory, reset_peak_memory
@@ -161,13 +161,6 @@ def run_settings(preset: str, num_languages: int, blocks: int) -> RunSettings:
             "training": {**chosen["training"], "precision": "float32"},
         }
     )
-
-
-def zipf_tokens(size: int, seed: int) -> np.ndarray:
-    """A stream in which the k-th token has a share of about 1 / k."""
-    ranks = np.arange(1, size - 4)
-    weights = 1 / ranks
-    return np.random.default_rng(seed).choice(ranks + 4, size=300_000, p=weights / weights.sum()).astype(np.uint16)
 
 
 def _measure(options: argparse.Namespace, num_languages: int) -> dict[str, Any]:

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from throughput import SIZES, zipf_tokens
+from throughput import SIZES, run_settings
+from zipf import zipf_tokens
 
 from detente.batches import SpecialTokens, TrainBatches
 from detente.pretrain.optimizer import Updater, build_optimizer
@@ -27,7 +28,6 @@ from detente.pretrain.parallel import Ranks, joined_ranks
 from detente.pretrain.plain import PlainStep
 from detente.pretrain.run import build_model
 from detente.results import now, write_json
-from detente.settings import RunSettings
 
 UNCOUNTED = 3
 
@@ -82,7 +82,8 @@ def start(options: argparse.Namespace, processes: int) -> dict[str, Any]:
 def sitting(preset: str, steps: int, ranks: Ranks) -> dict[str, float]:
     """Tokens per second of the whole batch, and what the all-reduce alone takes."""
     size = SIZES[preset]
-    settings = run_settings(size)
+    # A joint run of two languages with adapters.
+    settings = run_settings(size, mixture=["a", "b"], treatment="adapter")
     treated = build_model(settings, size["vocabulary"])
     treated.encoder.train()
     special = SpecialTokens(size["vocabulary"], 4, frozenset(range(5)))
@@ -103,21 +104,6 @@ def sitting(preset: str, steps: int, ranks: Ranks) -> dict[str, float]:
         "all_reduce_seconds": all_reduce_seconds(buffer, ranks),
         "all_reduce_bytes": buffer.numel() * buffer.element_size(),
     }
-
-
-def run_settings(size: dict[str, int]) -> RunSettings:
-    """A joint run of two languages with adapters."""
-    encoder = {
-        "variant": "xlm",
-        "layers": size["layers"],
-        "width": size["width"],
-        "heads": size["heads"],
-        "feed_forward_width": size["inner"],
-    }
-    batches = {"block_length": size["length"], "blocks": size["blocks"]}
-    return RunSettings.model_validate(
-        {"mixture": ["a", "b"], "treatment": "adapter", "encoder": encoder, "batches": batches}
-    )
 
 
 def all_reduce_seconds(buffer: torch.Tensor, ranks: Ranks) -> float:

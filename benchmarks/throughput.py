@@ -23,9 +23,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import transformers
+from zipf import zipf_tokens
 
 from detente.batches import SpecialTokens, TrainBatches
 from detente.encoder import blocks, dropout
@@ -134,8 +134,8 @@ class Bench:
         return step
 
 
-def run_settings(size: dict[str, int]) -> RunSettings:
-    """A run of one language."""
+def run_settings(size: dict[str, int], **more: Any) -> RunSettings:
+    """A run of one language, unless more is said."""
     encoder = {
         "variant": "xlm",
         "layers": size["layers"],
@@ -146,7 +146,7 @@ def run_settings(size: dict[str, int]) -> RunSettings:
         "attention_dropout": 0.1,
     }
     batches = {"block_length": size["length"], "blocks": size["blocks"]}
-    return RunSettings.model_validate({"mixture": ["a"], "encoder": encoder, "batches": batches})
+    return RunSettings.model_validate({"mixture": ["a"], "encoder": encoder, "batches": batches} | more)
 
 
 def bert(size: dict[str, int]) -> transformers.PreTrainedModel:
@@ -174,13 +174,6 @@ def xlm(size: dict[str, int]) -> transformers.PreTrainedModel:
         use_lang_emb=False,
     )
     return transformers.XLMWithLMHeadModel(config)
-
-
-def zipf_tokens(vocabulary: int) -> np.ndarray:
-    """A stream in which the k-th token has a share of about 1 / k."""
-    ranks = np.arange(1, vocabulary - 4)
-    weights = 1 / ranks
-    return np.random.default_rng(0).choice(ranks + 4, size=300_000, p=weights / weights.sum()).astype(np.uint16)
 
 
 def duel(preset: str, rounds: int) -> tuple[dict[str, list[float]], list[float]]:

@@ -16,7 +16,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from meta_cost import machine, zipf_tokens
+from meta_cost import machine
+from zipf import zipf_tokens
 
 from detente.batches import MaskedBatch, SpecialTokens, TrainBatches
 from detente.diagnose.gradient_cost import conflict_cost

@@ -1,5 +1,6 @@
 """The tables on the pages of results are what the committed records give."""
 
+import importlib
 import importlib.util
 import json
 import re
@@ -30,9 +31,9 @@ PAGES = {"en-sw-steps": "en-sw", "meta-constructed": "meta", "meta-en-sw": "meta
 """Records -> their page, where it has another name."""
 
 
-def script(name: str, folder: str = "docs") -> ModuleType:
+def script(name: str) -> ModuleType:
     """One that is no module of the package."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / folder / f"{name}.py")
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -128,11 +129,16 @@ def test_comparisons_of_systems_are_made_from_the_records(tmp_path: Path) -> Non
     assert [line for line in page.splitlines() if re.match(r"\| \S+ minus ", line) and line not in made] == []
 
 
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py")))
+def test_a_benchmark_finds_what_it_imports(name: str) -> None:
+    assert importlib.import_module(name).__doc__
+
+
 @pytest.mark.parametrize("name", ["meta_cost_mini", "meta_cost_paper", "meta_cost_paper_languages"])
 def test_costs_are_made_from_the_records(name: str) -> None:
     page = (RESULTS / "meta.md").read_text(encoding="utf-8")
     record = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
-    lines = [line for result in record["results"] for line in script("meta_cost", "benchmarks").table(result)]
+    lines = [line for result in record["results"] for line in importlib.import_module("meta_cost").table(result)]
     assert len(lines) > 10
     assert [line for line in lines if line not in page] == []
 

@@ -15,8 +15,10 @@ from detente.pretrain.meta_outlook import Outlook, meta_outlook
 from detente.results import MetaTerms
 from detente.settings import RunSettings, StudySettings
 from detente.study import plan_runs
+from detente.study.cost import h100_hours
 from detente.study.estimate import estimate_runs
 from detente.study.footprint import footprints, refuse_what_cannot_fit
+from detente.study.plan import PlannedRun, planned_tunings
 from detente.task_results import LanguageScore, TaskRecord
 from detente.terminal import duration, print_table
 
@@ -56,8 +58,19 @@ def show_plan(console: Console, study: StudySettings, folder: Path) -> None:
         "Memory: of one run at its peak; with `--engine processes` there are as many at a time as workers. Disk: of a run's folder at "
         "most, the text and its tokens left out."
     )
-    print_table(console, f"{study.name}: {len(runs)} runs", header, rows, [note, room])
+    print_table(console, f"{study.name}: {len(runs)} runs", header, rows, [note, _gpu_note(study, runs), room])
     refuse_what_cannot_fit(runs, taken, folder)
+
+
+def _gpu_note(study: StudySettings, runs: Sequence[PlannedRun]) -> str:
+    hours = sum(h100_hours(run.settings, study.vocabulary.size) for run in runs)
+    tunings = sum(1 for run in runs for _ in planned_tunings(study, run.settings.mixture))
+    besides = f" {tunings:,} fine-tunings come on top, in neither estimate." if tunings else ""
+    said = f"{hours:,.0f}" if hours >= 10 else f"{hours:.2g}"
+    return (
+        f"One H100: about {said} GPU-hours with bf16 and `training.compile`, if every run used it as well as the `paper` preset's plain "
+        f"step does at 512 x 256 tokens; small models do not.{besides}"
+    )
 
 
 def show_check(console: Console, study: StudySettings, folder: Path) -> None:

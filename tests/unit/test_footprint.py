@@ -69,6 +69,21 @@ def test_two_small_batches_tell_the_peak_of_a_large_one(treatment: str, monkeypa
     assert direct > 2 * max(alive_along(large, VOCABULARY, 8, CPU))
 
 
+@pytest.mark.parametrize("treatment", ["none", "adapter", "meta-adapter"])
+def test_the_steps_that_are_watched_hold_as_much_as_more_of_them(
+    treatment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = settings(treatment)
+    watched = max(alive_along(run, VOCABULARY, 4, CPU))
+    monkeypatch.setattr(live_memory, "_steps_to_watch", lambda _: 6)
+    assert max(alive_along(run, VOCABULARY, 4, CPU)) == pytest.approx(watched, abs=8), "but for a step's loss"
+
+
+def test_a_second_language_takes_nothing_in_a_step_without_treatment() -> None:
+    alone = settings().model_copy(update={"mixture": ("te",)})
+    assert peak_of_step(alone, VOCABULARY, CPU) == pytest.approx(peak_of_step(settings(), VOCABULARY, CPU), abs=8)
+
+
 @pytest.mark.parametrize("treatment", ["none", "adapter"])
 def test_a_checkpoint_is_as_large_as_foretold(treatment: str, tmp_path: Path) -> None:
     run = settings(treatment)
@@ -78,7 +93,7 @@ def test_a_checkpoint_is_as_large_as_foretold(treatment: str, tmp_path: Path) ->
     updater.apply(0, every, [torch.ones_like(parameter) for parameter in every])
     save_checkpoint(tmp_path, 1, treated, updater.optimizer, {})
     weights = sum(p.numel() * 4 * 3 for p in every)
-    found = footprint(run, VOCABULARY, base=0)
+    found = footprint(run, VOCABULARY, base=0, step=0)
     assert found.checkpoint == weights
     # Names and shapes are half of so small a file, and nothing of a large one.
     assert size_of(tmp_path) - weights < 250 * 3 * len(every)
@@ -95,20 +110,21 @@ def test_a_checkpoint_is_as_large_as_foretold(treatment: str, tmp_path: Path) ->
     ],
 )
 def test_the_disk_holds_what_is_kept_and_one_that_is_being_written(training: dict[str, int], kept: int) -> None:
-    found = footprint(settings(**training), VOCABULARY, base=0)
+    found = footprint(settings(**training), VOCABULARY, base=0, step=0)
     assert found.disk == (kept + 1) * found.checkpoint + 20 * module.LINE
 
 
 def test_seeds_and_languages_take_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[str] = []
-    monkeypatch.setattr(module, "footprint", lambda run, *_, **__: looked.append(run.name) or Footprint(1, 2, 3))
+    monkeypatch.setattr(module, "peak_of_step", lambda run, *_: looked.append(run.name) or 1)
+    monkeypatch.setattr(module, "footprint", lambda *_, **__: Footprint(1, 2, 3))
     mixtures = [("te",), ("en",), ("te", "en"), ("te", "en")]
     runs = [
         PlannedRun(settings().model_copy(update={"mixture": mixture, "seed": seed}))
         for seed, mixture in enumerate(mixtures)
     ]
     assert footprints(runs, VOCABULARY) == [Footprint(1, 2, 3)] * 4
-    assert looked == ["te_none_seed0", "te+en_none_seed2"]
+    assert looked == ["te_none_seed0"]
     assert footprints([], VOCABULARY) == []
 
 

@@ -2,6 +2,10 @@
 
 from detente.settings import RunSettings
 
+H100 = 2.5e14
+"""Needed operations a second of the `paper` preset's plain step on one H100, compiled, with bf16: its tokens a second times
+`flops_per_token` (benchmarks/results/gpu_plain_nvidia-h100-80gb-hbm3_512.json). Small models use less of it."""
+
 # In forward passes.
 TRAINING_PASS = 3
 PHI_PASS = 2
@@ -35,6 +39,12 @@ def _held_out(settings: RunSettings) -> int:
     if settings.meta.second_order == "none":
         return PHI_PASS
     return TRAINING_PASS * (wanted if isinstance(wanted, int) else {"all": languages, "others": languages - 1}[wanted])
+
+
+def h100_hours(settings: RunSettings, vocabulary_size: int) -> float:
+    """Of a run, if it used an H100 as well as `H100` says, and a pass of the meta step cost there what it needs."""
+    needed = settings.tokens(settings.training.steps) * flops_per_token(settings, vocabulary_size)
+    return needed * passes(settings) / TRAINING_PASS / H100 / 3600
 
 
 def flops_per_token(settings: RunSettings, vocabulary_size: int) -> float:

@@ -49,19 +49,29 @@ def footprints(runs: Sequence[PlannedRun], vocabulary_size: int) -> list[Footpri
         return []
     # Before any model is built: this process is then as large as one that begins a run.
     base = resident_memory()
+    peaks: dict[tuple[str, int], int] = {}
     found: dict[tuple[str, int], Footprint] = {}
-    for run in runs:
-        key = (run.settings.system, len(run.settings.mixture))
+    for settings in (run.settings for run in runs):
+        key = _shape(settings)
         if key not in found:
-            found[key] = footprint(run.settings, vocabulary_size, base=base)
-    return [found[run.settings.system, len(run.settings.mixture)] for run in runs]
+            # A third language takes nothing in a step; nor does a second one without language-specific parameters.
+            tried = (settings.system, 1 if settings.treatment == "none" else min(len(settings.mixture), 2))
+            if tried not in peaks:
+                peaks[tried] = peak_of_step(settings, vocabulary_size, choose_device(settings.training.device))
+            found[key] = footprint(settings, vocabulary_size, base=base, step=peaks[tried])
+    return [found[_shape(run.settings)] for run in runs]
 
 
-def footprint(settings: RunSettings, vocabulary_size: int, *, base: int) -> Footprint:
+def _shape(settings: RunSettings) -> tuple[str, int]:
+    return settings.system, len(settings.mixture)
+
+
+def footprint(settings: RunSettings, vocabulary_size: int, *, base: int, step: int) -> Footprint:
     """Of one run.
 
     Args:
         base: bytes that the process has before it builds a model.
+        step: bytes that a step takes (`peak_of_step`).
     """
     device = choose_device(settings.training.device)
     two = settings.model_copy(update={"mixture": settings.mixture[:2]})
@@ -69,7 +79,7 @@ def footprint(settings: RunSettings, vocabulary_size: int, *, base: int) -> Foot
     parameters = shared + len(settings.mixture) * specific
     # The template has weights of its own where each language has its copy.
     held = FLOAT * (HELD * parameters + specific)
-    step, saved = peak_of_step(settings, vocabulary_size, device), FLOAT * SAVED * parameters
+    saved = FLOAT * SAVED * parameters
     memory = held + step if device.type == "cuda" else base + LIBRARIES + held + round(HOLES * step) + saved
     checkpoint = FLOAT * HELD * parameters
     return Footprint(memory, checkpoint, checkpoint * (_kept(settings) + 1) + LINE * settings.training.steps)

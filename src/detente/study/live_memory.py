@@ -21,7 +21,7 @@ from detente.settings import RunSettings
 from detente.study.random_text import random_streams, special_tokens
 from detente.treatment import TreatedEncoder
 
-MOST_TOKENS = 2048
+MOST_TOKENS = 1024
 """In the larger of the two batches."""
 
 
@@ -64,11 +64,14 @@ def alive_along(settings: RunSettings, vocabulary_size: int, blocks: int, device
     step = _step(few, treated, updater, vocabulary_size, device)
     state = [value for values in updater.optimizer.state.values() for value in values.values()]
     with AliveBytes([*every, *state]) as alive:
-        # Step 0 is one that the meta step is measured in; of three batches of two languages, one is a language's second, whose phi
-        # need not be due.
-        for number in range(3):
+        for number in range(_steps_to_watch(few)):
             step(number)
     return alive.along
+
+
+def _steps_to_watch(settings: RunSettings) -> int:
+    """One tells all, unless phi is not always due: of three batches of two languages one is a language's second, which holds more."""
+    return 3 if settings.treatment == "meta-adapter" and settings.meta.every > 1 else 1
 
 
 def _step(

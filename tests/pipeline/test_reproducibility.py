@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import yaml
 from forked import Start
 
+from detente.corpus.constructed import write_tasks
 from detente.report import write_report
 from detente.results import read_records
 from detente.settings import load_study
@@ -36,16 +38,22 @@ STUDY = {
     "batches": {"block_length": 32, "blocks": 16},
     "tasks": {"nli": TASK},
 }
-# Relative, of test losses. Threads split sums, whose float32 rounding is 6e-8. Measured over 5 seeds, 40 to 200 steps, plain and meta:
-# at most 1.4e-8, as rounding cancels in a mean. Where a loss falls steeply it may be far more (docs/reliability.md).
+# Relative, of test losses. Threads split sums, which float32 rounds by 6e-8. Measured with 40 steps (2 seeds) and 200 (3 seeds), plain and
+# meta: at most 1.4e-8, as rounding cancels in a mean. Where a loss falls steeply it is far more (docs/reliability.md).
 SAME_LOSS = 1e-6
 COMPARED = {"record.json", "task.json", "trials.jsonl", "metrics.jsonl", "manifest.json", "results.json", "plan.json"}
-WITHOUT_FIGURES = """
+FEW = {"train": 120, "validation": 30, "test": 40}
+"""Labelled examples of a language."""
+SMALLER = f"""
+from functools import partial
 from detente import cli
 from detente.report import figures
+from detente.study import task_jobs
 figures.draw_all = lambda *_: []
+task_jobs.write_tasks = partial(task_jobs.write_tasks, **{FEW})
 cli.main()
 """
+"""The command, without figures and with fewer labelled examples than there would be: that takes most of the time."""
 WITH_TWO_THREADS = """
 import sys
 from pathlib import Path
@@ -69,9 +77,10 @@ def file(tmp_path_factory: pytest.TempPathFactory, study_values: Callable[..., d
 def once(tmp_path_factory: pytest.TempPathFactory, file: Path) -> Path:
     """The study's folder: two runs, each fine-tuned, and the report."""
     folder, study = tmp_path_factory.mktemp("once") / "study", load_study(file)
-    assert all(outcome.record for outcome in [*run_study(study, folder), *fine_tune_study(study, folder)])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("detente.report.figures.draw_all", lambda *_: [])
+        patch.setattr("detente.study.task_jobs.write_tasks", partial(write_tasks, **FEW))
+        assert all(outcome.record for outcome in [*run_study(study, folder), *fine_tune_study(study, folder)])
         write_report(folder)
     return folder
 
@@ -112,7 +121,7 @@ def contents(folder: Path) -> dict[str, Any]:
 
 def test_a_study_done_twice_has_the_same_records(once: Path, file: Path, start_process: Start, tmp_path: Path) -> None:
     """By another process, whose sets are in another order."""
-    finish(start_process, tmp_path, WITHOUT_FIGURES, "study", file, "--folder", tmp_path / "study")
+    finish(start_process, tmp_path, SMALLER, "study", file, "--folder", tmp_path / "study")
     found = contents(tmp_path / "study")
     assert {Path(name).name for name in found} == COMPARED
     assert found == contents(once)

@@ -137,7 +137,7 @@ def test_no_token_is_read(folder: Path, tmp_path: Path) -> None:
     for path in (tmp_path / "study" / "data").rglob("*.bin"):
         path.unlink()
     run = run_of(tmp_path / "study", "adapter")
-    with pytest.raises(DataError, match=r"\.bin cannot be read"):
+    with pytest.raises(DataError, match=r"\.bin is damaged: it has 0 bytes"):
         open_run(run)
     weights = []
     for where in (run, run_of(folder, "adapter")):

@@ -83,6 +83,7 @@ def open_run(folder: Path) -> OpenedRun:
         CheckpointError: there is no undamaged checkpoint.
     """
     settings, data = _described(folder)
+    data.store.check_sizes()
     data.store.verify()
     device = choose_device(settings.training.device)
     treated = to_device(build_model(settings, data.vocabulary.size), device)

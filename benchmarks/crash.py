@@ -1,18 +1,18 @@
-"""Runs that are killed at random moments and started again, against unbroken ones: weights, optimizer, metrics and scores bit for bit.
+"""Work that is killed at random moments and started again, against unbroken work: weights, optimizer, metrics and scores bit for bit.
 
     python benchmarks/crash.py --kills 50 --out benchmarks/results/crash.json
 
-Each job (a plain and a meta run, by one process and by two; the preparation of text; a study of several runs) is done once without a
-break. Then it is started, killed with SIGKILL after a random time, started again in the same folder, and so on, until a start ends by
-itself; its results must be the unbroken one's. Every second kill waits until a checkpoint is being written (its unfinished folder is
-there) and comes up to 3 ms later. After every kill, each checkpoint that can be seen must be whole.
+Each job of `crash_jobs.py` (a plain and a meta run, by one process and by two; the preparation of text; a study of several runs; a
+fine-tuning over a grid) is done once without a break. Then it is started, killed with SIGKILL after a random time, started again in the same folder, and so on, until a start ends by
+itself; its results must be the unbroken one's. Every second kill waits until something is being written (an unfinished
+checkpoint, model or file is there) and comes up to 3 ms later. After every kill, each checkpoint that can be seen must be whole, and so
+must each fine-tuned model that the lines of the grid count on.
 
 Processes are forked from this one, which has loaded torch already: a start takes a second instead of ten. Two processes find each
 other as those of torchrun do; one of them, drawn at random, is killed; the other ends by itself, or is ended as torchrun ends it.
 """
 
 import argparse
-import hashlib
 import os
 import random
 import shutil
@@ -22,55 +22,25 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
+from crash_jobs import STUDY, Job, jobs
 from meta_cost import machine
 
 import detente.report
+import detente.tasks.finetune
 import detente.watched_study  # noqa: F401 - loaded before the forks
 from detente import cli
-from detente.pretrain.checkpoint import OPTIMIZER, WEIGHTS, damage, newest_checkpoint
-from detente.results import METRICS_FILE, now, read_record, write_json
+from detente.results import now, write_json
 
-STUDY: dict[str, Any] = {
-    "name": "crash",
-    "preset": "tiny",
-    "languages": {
-        "te": {"constructed": {"sentences": 700, "script": "cyrillic"}},
-        "en": {"constructed": {"sentences": 900, "lexicon_seed": 2, "word_order": "sov"}},
-    },
-    "treatments": ["none", "meta-adapter"],
-    "splits": {"meta": 0.1, "validation": 0.1, "test": 0.1},
-    "vocabulary": {"size": 420},
-    "encoder": {"layers": 1, "width": 16, "heads": 2, "feed_forward_width": 24, "dropout": 0.1},
-    "batches": {"block_length": 16, "blocks": 8},
-    "training": {"steps": 120, "warmup_steps": 4, "validate_every": 40, "checkpoint_every": 5, "keep_checkpoints": 2},
-}
 PORT = 29_617
 LONGEST = 600.0
 """Seconds: a start that takes longer hangs."""
 PATIENCE = 10.0
 """Seconds for what is left of two processes. One that still waits for the other's first word ends by torchrun's signal, not by itself."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """Something that can be killed.
-
-    Attributes:
-        arguments: of the command, before `--folder`.
-        result: what it left in its folder, as a name -> content's hash.
-    """
-
-    name: str
-    arguments: tuple[str, ...]
-    result: Callable[[Path], dict[str, str]]
-    processes: int = 1
-    has_checkpoints: bool = True
 
 
 def main() -> None:
@@ -79,6 +49,8 @@ def main() -> None:
     random.seed(options.seed)
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
+        # A fine-tuning that is killed leaves its copy of the model there.
+        tempfile.tempdir = name
         file = scratch / "study.yaml"
         file.write_text(yaml.safe_dump(STUDY, sort_keys=False), encoding="utf-8")
         tried = [Trial(job, scratch, file) for job in jobs() if job.name in options.jobs]
@@ -89,9 +61,7 @@ def main() -> None:
         for trial in tried:
             trial.finish()
     record = _record(options, tried)
-    print(
-        f"{record['kills']} kills, {record['inside_checkpoint_writes']} inside checkpoint writes: {record['different']} differ"
-    )
+    print(f"{record['kills']} kills, {record['inside_writes']} inside writes: {record['different']} differ")
     sys.exit(1 if record["different"] else 0)
 
 
@@ -102,7 +72,7 @@ def _record(options: argparse.Namespace, tried: "list[Trial]") -> dict[str, Any]
         "machine": machine(),
         "asked": options.kills,
         "kills": sum(trial.kills for trial in tried),
-        "inside_checkpoint_writes": sum(trial.inside for trial in tried),
+        "inside_writes": sum(trial.inside for trial in tried),
         "compared_with_unbroken": sum(trial.compared for trial in tried),
         "different": sum(trial.different for trial in tried),
         "jobs": [trial.as_json() for trial in tried],
@@ -123,56 +93,17 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def jobs() -> list[Job]:
-    """All that are tried."""
-    plain, meta = ("pretrain", "-r", "joint/none"), ("pretrain", "-r", "joint/meta-adapter")
-    return [
-        Job("plain", plain, of_runs),
-        Job("meta", meta, of_runs),
-        Job("plain, two processes", plain, of_runs, processes=2),
-        Job("meta, two processes", meta, of_runs, processes=2),
-        Job("prepare", ("prepare",), of_data, has_checkpoints=False),
-        Job(
-            "study",
-            ("study", "--set", "mixtures=[mono]", "--set", "treatments=[none]", "--set", "training.steps=40"),
-            lambda folder: of_runs(folder) | of_data(folder),
-        ),
-    ]
-
-
-def of_runs(folder: Path) -> dict[str, str]:
-    """Weights, optimizer state, metrics and scores of every run."""
-    found = {}
-    for run in sorted(folder.glob("runs/*")):
-        checkpoint, record = newest_checkpoint(run / "checkpoints"), read_record(run)
-        contents = {
-            WEIGHTS: (checkpoint / WEIGHTS).read_bytes(),
-            OPTIMIZER: (checkpoint / OPTIMIZER).read_bytes(),
-            METRICS_FILE: (run / METRICS_FILE).read_bytes(),
-            "scores": repr((record.status, record.steps, record.languages, record.meta)).encode(),
-        }
-        found |= {f"{run.name}/{name}": _hash(content) for name, content in contents.items()}
-    return found
-
-
-def of_data(folder: Path) -> dict[str, str]:
-    """Every prepared file. A killed write may leave a small hidden one beside, which nobody reads."""
-    files = [path for path in sorted((folder / "data").rglob("[!.]*")) if path.is_file()]
-    return {str(path.relative_to(folder)): _hash(path.read_bytes()) for path in files}
-
-
-def _hash(content: bytes) -> str:
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
-
-
 class Trial:
     """A job, its unbroken result and what has come of killing it."""
 
     def __init__(self, job: Job, scratch: Path, file: Path) -> None:
-        self.job, self._file = job, file
+        self.job, self._subject = job, file
         self._folder = scratch / job.name.replace(", ", "-").replace(" ", "-")
         self.kills = self.inside = self.compared = self.different = self._starts = 0
         self.moments: Counter[str] = Counter()
+        self._left = set[Path]()
+        if job.run:
+            self._subject = self._given_run(scratch / "given")
         unbroken = self._folder.with_name(f"{self._folder.name}-unbroken")
         begun = time.monotonic()
         self._wait(self._start(unbroken), unbroken)
@@ -180,8 +111,16 @@ class Trial:
         self._expected = job.result(unbroken)
         assert self._expected, f"{job.name} left nothing"
 
+    def _given_run(self, folder: Path) -> Path:
+        """Of the run that the job is about, done before it."""
+        arguments = ["pretrain", str(self._subject), "-r", self.job.run, "--folder", str(folder)]
+        self._wait([_forked(arguments, {}, folder)], folder)
+        (run,) = folder.glob("runs/*")
+        return run
+
     def kill_and_compare(self) -> None:
         """One start, killed unless it ends before that."""
+        self._left |= self._unfinished()
         started = self._start(self._folder)
         if self._reached(started):
             victim = random.choice(started)
@@ -204,7 +143,7 @@ class Trial:
         return {
             "job": self.job.name,
             "kills": self.kills,
-            "inside_checkpoint_writes": self.inside,
+            "inside_writes": self.inside,
             "compared_with_unbroken": self.compared,
             "different": self.different,
             "killed_while": dict(self.moments),
@@ -212,7 +151,7 @@ class Trial:
 
     def _reached(self, started: list[int]) -> bool:
         """Wait for the moment to kill; whether a process was still there."""
-        if self.job.has_checkpoints and self.kills % 2:
+        if self.job.unfinished and self.kills % 2:
             wanted = random.randrange(1, 6)
             reached = self._wait_for_writing(started, wanted)
             time.sleep(random.uniform(0, 0.003))
@@ -225,28 +164,28 @@ class Trial:
         return not _ended(started)
 
     def _wait_for_writing(self, started: list[int], wanted: int) -> bool:
-        """Until so many unfinished checkpoints have been seen."""
-        seen: set[str] = set()
+        """Until so many unfinished writes have been seen."""
+        seen: set[Path] = set()
         while not _ended(started):
-            seen |= {str(path) for path in self._unfinished()}
+            seen |= self._unfinished()
             if len(seen) >= wanted:
                 return True
         return False
 
-    def _unfinished(self) -> list[Path]:
-        return [path for path in self._folder.glob("runs/*/checkpoints/.step-*") if not path.name.endswith(".removed")]
+    def _unfinished(self) -> set[Path]:
+        """Without what earlier kills left."""
+        return set(self.job.unfinished(self._folder)) - self._left if self.job.unfinished else set()
 
     def _look(self) -> None:
-        """Each checkpoint that can be seen is whole, whenever the kill came."""
-        visible = list(self._folder.glob("runs/*/checkpoints/step-*"))
-        broken = [str(path) for path in visible if damage(path)]
-        self.different += len(broken)
-        for path in broken:
+        """What counts is whole, whenever the kill came."""
+        damaged = self.job.damaged(self._folder)
+        self.different += len(damaged)
+        for path in damaged:
             print(f"{self.job.name}: {path} can be seen and is damaged", file=sys.stderr)
         is_inside = bool(self._unfinished())
         self.inside += is_inside
-        has_begun = any(self._folder.glob(f"runs/*/{METRICS_FILE}"))
-        self.moments["writing a checkpoint" if is_inside else "training" if has_begun else "starting or preparing"] += 1
+        has_begun = any(self._folder.glob(self.job.begun))
+        self.moments["writing" if is_inside else "training" if has_begun else "starting or preparing"] += 1
 
     def _compare(self) -> None:
         found = self.job.result(self._folder)
@@ -259,7 +198,7 @@ class Trial:
 
     def _start(self, folder: Path) -> list[int]:
         self._starts += 1
-        arguments = [self.job.arguments[0], str(self._file), *self.job.arguments[1:], "--folder", str(folder)]
+        arguments = [self.job.arguments[0], str(self._subject), *self.job.arguments[1:], "--folder", str(folder)]
         shared = {
             "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": str(PORT + self._starts % 300),

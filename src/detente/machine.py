@@ -100,8 +100,8 @@ def machine(device: torch.device) -> dict[str, str]:
 
 
 def versions(more: Sequence[str] = ()) -> dict[str, str]:
-    """Of the packages that decide a result."""
-    return {package: version(package) for package in (*PACKAGES, *more)}
+    """Of Python, which brings the tables of Unicode, and the packages that decide a result."""
+    return {"python": platform.python_version(), **{package: version(package) for package in (*PACKAGES, *more)}}
 
 
 def num_cores() -> int:

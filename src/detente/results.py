@@ -125,6 +125,14 @@ class Parameters(Part):
         return self.shared + self.specific
 
 
+class Revision(Part):
+    """The state of the git repository that a command was given in: the user's own, which may hold the study's file and scripts."""
+
+    commit: str
+    is_changed: bool
+    """Whether files that git knows differed from the commit; files that it does not know do not count."""
+
+
 class RunRecord(Part):
     """One pretraining run."""
 
@@ -166,6 +174,8 @@ class RunRecord(Part):
     """UTC time, ISO 8601."""
     versions: dict[str, str] = {}
     machine: dict[str, str] = {}
+    revision: Revision | None = None
+    """Of the working directory when the last sitting began; None outside of a repository."""
 
     @property
     def system(self) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from detente.errors import RecordError
-from detente.results import Part, now, write_json
+from detente.results import Part, Revision, now, write_json
 from detente.seal import sealed, unsealed
 from detente.settings.tasks import TaskName
 
@@ -93,6 +93,8 @@ class TaskRecord(Part):
     """UTC time, ISO 8601."""
     versions: dict[str, str] = Field(default_factory=dict)
     machine: dict[str, str] = Field(default_factory=dict)
+    revision: Revision | None = None
+    """Of the working directory when the last sitting began; None outside of a repository."""
 
 
 class TaskFailure(Part):

@@ -479,7 +479,6 @@ RUNS: list[tuple[str, Callable[[Path], object], str]] = [
     ("checksums of another kind", lambda run: damage_all(run, CHECKSUMS, lambda _: b"[]"), "there is no undamaged checkpoint"),
     ("another run's state", lambda run: take(run, run_of(run.parents[2], "adapter"), STATE), "is not what the run was trained on"),
     ("another run's weights", lambda run: take(run, run_of(run.parents[2], "adapter"), WEIGHTS), "is of another model"),
-    ("another run's moments", lambda run: take(run, run_of(run.parents[2], "adapter"), OPTIMIZER), "is of another model"),
     ("an older state", lambda run: resave(run, STATE, b'{"step": 4}'), "is not what the run was trained on"),
     ("weights that are none", lambda run: resave(run, WEIGHTS, b"x" * 99), "cannot be read"),
     ("no settings", lambda run: (run / "settings.yaml").unlink(), "is no run: it has no settings.yaml"),
@@ -488,13 +487,17 @@ RUNS: list[tuple[str, Callable[[Path], object], str]] = [
     ("other settings", lambda run: edit(run / "settings.yaml", lambda t: t.replace("seed: 1", "seed: 2")), "is not what the run was trained on"),
     ("settings in Latin-1", lambda run: (run / "settings.yaml").write_bytes(LATIN), "does not hold the settings"),
     ("no data", lambda run: shutil.rmtree(run.parents[1] / "data"), "the data of the run is missing"),
-    ("a token flipped", lambda run: damage_file(run, "store/en/train.bin", flip), "train.bin is damaged: its checksum is"),
-    ("tokens cut", lambda run: damage_file(run, "store/en/train.bin", lambda c: c[:-2]), "train.bin is damaged: it has"),
     ("a count flipped", lambda run: damage_file(run, "store/en/manifest.json", lambda c: c.replace(b'"records": ', b'"records": 1')), "manifest.json is damaged"),
     ("no store", lambda run: shutil.rmtree(run.parents[1] / "data" / "shared" / "store" / "en"), "there is no finished token store of `en`"),
     ("another tokenizer", lambda run: damage_file(run, "tokenizer.json", lambda c: c.replace(b'"ignore_merges": false', b'"ignore_merges": true')), "was written with vocabulary"),
     ("another mask", lambda run: damage_file(run, "special_tokens_map.json", lambda c: c.replace(b"<mask>", b"<unk>")), "is not as it was written"),
 ]  # fmt: skip
+BESIDE_THE_MODEL = [
+    ("another run's moments", lambda run: take(run, run_of(run.parents[2], "adapter"), OPTIMIZER), "is of another model"),
+    ("a token flipped", lambda run: damage_file(run, "store/en/train.bin", flip), "train.bin is damaged: its checksum is"),
+    ("tokens cut", lambda run: damage_file(run, "store/en/train.bin", lambda c: c[:-2]), "train.bin is damaged: it has"),
+]  # fmt: skip
+"""What an export does not look at."""
 
 
 def damage_file(run: Path, name: str, change: Callable[[bytes], bytes]) -> None:
@@ -513,6 +516,14 @@ def test_checkpoints_and_what_stands_beside_them(
     refused(detente, words, "export", run, copied / "model", lines=None)
     assert not (copied / "model").exists()
     assert not list(copied.glob(".model*"))
+
+
+@pytest.mark.parametrize(("harm", "words"), [c[1:] for c in BESIDE_THE_MODEL], ids=[c[0] for c in BESIDE_THE_MODEL])
+def test_what_diagnoses_read_besides(harm: Callable[[Path], object], words: str, detente: Run, copied: Path) -> None:
+    run = run_of(copied)
+    harm(run)
+    refused(detente, words, "diagnose", run, "--affinity", lines=None)
+    assert not (run / "diagnosis").exists()
 
 
 FOLDERS: list[tuple[tuple[str, ...], str]] = [

@@ -16,6 +16,8 @@ import yaml
 from safetensors.torch import save_file
 from transformers import PreTrainedModel
 
+from detente.errors import DataError
+from detente.export import write_model
 from detente.pretrain.opened_run import open_run
 from detente.settings import study_from_mapping
 from detente.study import run_study
@@ -127,6 +129,23 @@ def test_the_folder_holds_a_card_and_what_it_says(
     shown: dict = {}
     exec(compile(code, "README.md", "exec"), shown)
     assert shown["model"].config.default_language is None, "a guess would be silent"
+
+
+def test_no_token_is_read(folder: Path, tmp_path: Path) -> None:
+    """A fine-tuning takes a run's model so: what it costs must not grow with the run's text."""
+    shutil.copytree(folder, tmp_path / "study")
+    for path in (tmp_path / "study" / "data").rglob("*.bin"):
+        path.unlink()
+    run = run_of(tmp_path / "study", "adapter")
+    with pytest.raises(DataError, match=r"\.bin is damaged: it has 0 bytes"):
+        open_run(run)
+    weights = []
+    for where in (run, run_of(folder, "adapter")):
+        goal = tmp_path / f"model{len(weights)}"
+        goal.mkdir()
+        write_model(where, goal)
+        weights.append((goal / "model.safetensors").read_bytes())
+    assert weights[0] == weights[1]
 
 
 def test_again_replaces_and_other_folders_are_refused(folder: Path, detente: Run, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import yaml
 
 from detente.corpus.manifest import CorpusManifest
-from detente.pretrain.opened_run import OpenedRun
+from detente.pretrain.opened_run import OpenedModel
 from detente.results import RunRecord
 
 LOAD = """from transformers import AutoModelForMaskedLM, AutoTokenizer
@@ -26,7 +26,7 @@ class Card:
         is_stock: in transformers' own XLM format.
     """
 
-    opened: OpenedRun
+    opened: OpenedModel
     record: RunRecord | None
     corpora: Mapping[str, CorpusManifest]
     weights: str
@@ -62,7 +62,7 @@ class Card:
             f"A masked language model of {languages}, pretrained by detente under the treatment `{settings.treatment}`.\n\n"
             f"- encoder: `{encoder.variant}`, {encoder.layers} layers of width {encoder.width}, {encoder.heads} heads\n"
             f"- parameters: {shared:,} shared{own}\n"
-            f"- vocabulary: {self.opened.data.vocabulary.size:,} entries\n"
+            f"- vocabulary: {self.opened.vocabulary.size:,} entries\n"
             f"- longest input: {settings.batches.block_length} tokens\n"
             "- licence: not stated; whoever publishes the model names it above, with the text in mind\n"
         )
@@ -118,7 +118,7 @@ class Card:
             "the tokenizer does so. It was trained on full blocks of running text, so a short text is unusual to it.\n"
             "- It fills in masked tokens and can be fine-tuned; it does not write text. What is wrong or unjust in its training "
             "text is in the model.\n"
-        ).replace("</s>", self.opened.data.vocabulary.special["end"])
+        ).replace("</s>", self.opened.vocabulary.special["end"])
 
     def _named(self, label: str) -> str:
         corpus = self.corpora.get(label)

@@ -11,7 +11,7 @@ from detente.corpus.manifest import CorpusManifest, read_manifest
 from detente.errors import ConfigError, DataError, RecordError
 from detente.export.card import Card
 from detente.export.folder import CARD, WEIGHTS, digest, refuse_other_folder, replaced
-from detente.pretrain.opened_run import OpenedRun, open_run
+from detente.pretrain.opened_run import OpenedModel, open_model
 from detente.results import RunRecord, read_record
 
 
@@ -43,13 +43,13 @@ def export_run(run_folder: Path, goal: Path) -> Exported:
 
     Raises:
         ConfigError: transformers is not installed.
-        DataError: the run's data is missing or changed, `goal` holds something else, or the disk is full.
+        DataError: the run's vocabulary is missing or changed, `goal` holds something else, or the disk is full.
         RecordError: `run_folder` holds no run.
         CheckpointError: it has no undamaged checkpoint.
     """
     _require_transformers()
     refuse_other_folder(goal)
-    opened = open_run(run_folder)
+    opened = open_model(run_folder)
     from detente.huggingface.conversion import fits_xlm
 
     is_stock = fits_xlm(opened.settings)
@@ -61,7 +61,7 @@ def export_run(run_folder: Path, goal: Path) -> Exported:
     return Exported(goal, is_stock, opened.step, opened.settings.training.steps)
 
 
-def weight_bytes(opened: OpenedRun) -> int:
+def weight_bytes(opened: OpenedModel) -> int:
     """Of the model's weights."""
     return sum(p.numel() * p.element_size() for _, p in opened.treated.named_parameters())
 
@@ -75,7 +75,7 @@ def write_model(run_folder: Path, folder: Path) -> None:
         DetenteError: as `export_run`.
     """
     _require_transformers()
-    _write(open_run(run_folder), folder, is_stock=False)
+    _write(open_model(run_folder), folder, is_stock=False)
 
 
 def _require_transformers() -> None:
@@ -83,11 +83,11 @@ def _require_transformers() -> None:
         raise ConfigError("a model folder is written by transformers: pip install 'detente[tasks]'")
 
 
-def _write(opened: OpenedRun, folder: Path, *, is_stock: bool) -> None:
+def _write(opened: OpenedModel, folder: Path, *, is_stock: bool) -> None:
     from detente.huggingface.conversion import to_huggingface, to_xlm
     from detente.huggingface.tokenizer import tokenizer_files
 
-    vocabulary = opened.data.vocabulary
+    vocabulary = opened.vocabulary
     convert = to_xlm if is_stock else to_huggingface
     with _no_bars():
         convert(opened.settings, opened.treated, vocabulary).save_pretrained(folder)
@@ -118,7 +118,7 @@ def _no_bars() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _record_of(run_folder: Path, opened: OpenedRun) -> RunRecord | None:
+def _record_of(run_folder: Path, opened: OpenedModel) -> RunRecord | None:
     """The record that goes with the checkpoint: scores of a finished run are not those of an earlier step."""
     try:
         record = read_record(run_folder)
@@ -127,7 +127,7 @@ def _record_of(run_folder: Path, opened: OpenedRun) -> RunRecord | None:
     return record if record.status == "success" and record.steps == opened.step else None
 
 
-def _corpora(run_folder: Path, opened: OpenedRun) -> dict[str, CorpusManifest]:
+def _corpora(run_folder: Path, opened: OpenedModel) -> dict[str, CorpusManifest]:
     """Label -> what its text is, where that is still in the study."""
     root = run_folder.resolve().parent.parent / "data" / "corpus"
     found = {}

@@ -71,8 +71,12 @@ def save_checkpoint(
     return final
 
 
-def load_checkpoint(root: Path, treated: TreatedEncoder, optimizer: torch.optim.Optimizer) -> dict[str, Any] | None:
+def load_checkpoint(
+    root: Path, treated: TreatedEncoder, optimizer: torch.optim.Optimizer | None
+) -> dict[str, Any] | None:
     """Put the newest undamaged checkpoint into `treated` and `optimizer`; its state, or None when there is none.
+
+    Without an optimizer the moments are left where they are.
 
     Warns of each damaged one that is passed over.
 
@@ -84,7 +88,8 @@ def load_checkpoint(root: Path, treated: TreatedEncoder, optimizer: torch.optim.
         problem = damage(folder)
         if problem is None:
             load_weights(folder, treated)
-            _load_optimizer(folder, treated, optimizer)
+            if optimizer is not None:
+                _load_optimizer(folder, treated, optimizer)
             state: dict[str, Any] = json.loads((folder / STATE).read_text())
             return state
         warnings.warn(f"checkpoint {folder} is damaged ({problem}); trying the one before", stacklevel=2)

@@ -31,13 +31,24 @@ class RunData:
         Raises:
             DataError: something is missing, or is not as it was written.
         """
+        data = cls.described(folder, labels)
+        data.store.check_sizes()
+        return data
+
+    @classmethod
+    def described(cls, folder: Path, labels: tuple[str, ...]) -> "RunData":
+        """As `open`, but the store is known by its manifests alone: its tokens are not looked at, and may be gone.
+
+        Raises:
+            DataError: as `open`.
+        """
         vocabulary = Vocabulary.load(folder)
         # Beside the tokenizer stands which of its tokens are special; the store is bound to the tokenizer alone.
         if vocabulary.special != read_vocabulary_manifest(folder).special:
             raise DataError(
                 f"{folder / SPECIAL_TOKENS_FILE} is not as it was written. Delete {folder} and run `detente prepare` again."
             )
-        return cls(vocabulary, Store.open(folder / "store", labels, vocabulary=vocabulary.checksum))
+        return cls(vocabulary, Store.described(folder / "store", labels, vocabulary=vocabulary.checksum))
 
     @property
     def special(self) -> SpecialTokens:

@@ -1,8 +1,9 @@
-"""A run folder, opened to look at the run again: its settings and data, and its newest checkpoint in place."""
+"""A run folder, opened to look at the run again, or for its model alone: its newest checkpoint in place."""
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import ValidationError
@@ -16,6 +17,7 @@ from detente.pretrain.run import build_model, to_device
 from detente.settings import RunSettings
 from detente.settings.yaml_values import read_yaml
 from detente.treatment import TreatedEncoder
+from detente.vocabulary import Vocabulary
 
 SETTINGS_FILE = "settings.yaml"
 
@@ -35,6 +37,20 @@ class OpenedRun:
     optimizer: torch.optim.Optimizer
     step: int
     device: torch.device
+
+
+@dataclass(frozen=True)
+class OpenedModel:
+    """A run's model alone, on the CPU.
+
+    Attributes:
+        step: updates done.
+    """
+
+    settings: RunSettings
+    vocabulary: Vocabulary
+    treated: TreatedEncoder
+    step: int
 
 
 def read_run_settings(folder: Path) -> RunSettings:
@@ -66,33 +82,52 @@ def open_run(folder: Path) -> OpenedRun:
         RecordError: the folder holds no run.
         CheckpointError: there is no undamaged checkpoint.
     """
-    settings = read_run_settings(folder)
-    newest = newest_checkpoint(folder / "checkpoints")
-    data = _open_data(settings, folder, mark=json.loads((newest / STATE).read_text()).get("fingerprint"))
+    settings, data = _described(folder)
+    data.store.check_sizes()
+    data.store.verify()
     device = choose_device(settings.training.device)
     treated = to_device(build_model(settings, data.vocabulary.size), device)
     optimizer = build_optimizer(treated, settings.training)
-    state = load_checkpoint(folder / "checkpoints", treated, optimizer)
-    if state is None:
-        raise CheckpointError(f"the checkpoints of {folder} have gone since they were found.")
-    return OpenedRun(settings, data, treated, optimizer, state["step"], device)
+    return OpenedRun(settings, data, treated, optimizer, _load(folder, treated, optimizer)["step"], device)
 
 
-def _open_data(settings: RunSettings, folder: Path, *, mark: str | None) -> RunData:
+def open_model(folder: Path) -> OpenedModel:
+    """The model of the run in STUDY/runs/NAME, with the vocabulary in STUDY/data; no token is read, and none need be there.
+
+    Raises:
+        DataError: there is no such folder, or its vocabulary is missing or is not what the run was trained with.
+        RecordError, CheckpointError: as `open_run`.
+    """
+    settings, data = _described(folder)
+    treated = build_model(settings, data.vocabulary.size)
+    return OpenedModel(settings, data.vocabulary, treated, _load(folder, treated, None)["step"])
+
+
+def _described(folder: Path) -> tuple[RunSettings, RunData]:
+    """A run's settings, and the data that it was trained on by its manifests."""
+    settings = read_run_settings(folder)
+    newest = newest_checkpoint(folder / "checkpoints")
     where = folder.resolve().parent.parent / "data" / settings.vocabulary
     if not where.is_dir():
         raise DataError(
             f"the data of the run is missing: there is no folder {where}. Run `detente prepare` on its study again, or put the "
             "run back into its study."
         )
-    data = RunData.open(where, settings.mixture)
-    if fingerprint(settings, data) != mark:
+    data = RunData.described(where, settings.mixture)
+    if fingerprint(settings, data) != json.loads((newest / STATE).read_text()).get("fingerprint"):
         raise DataError(
             f"{where} is not what the run was trained on: the vocabulary or the text is another, or the run is of another version "
             "of detente. Prepare the study as it was, or train the run again."
         )
-    data.store.verify()
-    return data
+    return settings, data
+
+
+def _load(folder: Path, treated: TreatedEncoder, optimizer: torch.optim.Optimizer | None) -> dict[str, Any]:
+    """Put the newest checkpoint in place; its state."""
+    state = load_checkpoint(folder / "checkpoints", treated, optimizer)
+    if state is None:
+        raise CheckpointError(f"the checkpoints of {folder} have gone since they were found.")
+    return state
 
 
 def _runs_near(folder: Path) -> str:

@@ -37,6 +37,7 @@ from detente.results import (
     write_atomic,
     write_record,
 )
+from detente.revision import find_revision
 from detente.seeds import derive_seed
 from detente.settings import RunSettings
 from detente.treatment import TREATMENTS, TreatedEncoder, treat
@@ -146,6 +147,7 @@ class _Run:
     ) -> None:
         self.settings, self.data, self.folder, self.mark = settings, data, folder, mark
         self.device, self.ranks = device, ranks
+        self.revision = find_revision() if ranks.is_first else None
         if device.type == "cuda":
             torch.cuda.set_device(device)
         keep_freed_memory()
@@ -332,6 +334,7 @@ class _Run:
             peak_memory_bytes=peak_memory(self.device),
             sittings=self.sittings,
             machine={**machine(self.device), "processes": str(self.ranks.size)},
+            revision=self.revision,
             **values,
         )
         write_record(self.folder, record)

@@ -27,7 +27,7 @@ from detente.report.statistics import estimate
 from detente.report.tables import Column, Row, Table, full_name
 from detente.report.variants import variant_facts
 from detente.report.verdict import Finding, cautions, matrix_cells, pairs_verdict, verdicts
-from detente.results import RunRecord
+from detente.results import Revision, RunRecord
 
 Cells = Mapping[tuple[str, str], Comparison]
 """Who is hurt, by whom -> what is lost."""
@@ -166,7 +166,12 @@ def _facts(record: RunRecord) -> dict[str, str]:
         **{f"checksum of the text of {label}": result.data for label, result in record.languages.items()},
         **{f"version of {name}": version for name, version in record.versions.items()},
         **{f"machine: {name}": value for name, value in record.machine.items()},
+        **({"revision of the user's folder": _revision(record.revision)} if record.revision else {}),
     }
+
+
+def _revision(revision: Revision) -> str:
+    return f"{revision.commit[:12]}, changed since" if revision.is_changed else revision.commit[:12]
 
 
 def _shared(facts: Sequence[Mapping[str, str]]) -> dict[str, str]:

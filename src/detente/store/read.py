@@ -31,10 +31,20 @@ class Store:
         Raises:
             DataError: a language is missing, unfinished, cut short or of another vocabulary.
         """
+        store = cls.described(folder, labels, vocabulary=vocabulary)
+        store.check_sizes()
+        return store
+
+    @classmethod
+    def described(cls, folder: Path, labels: Iterable[str], *, vocabulary: str) -> "Store":
+        """As `open`, by the manifests alone: the tokens are not looked at, and may be gone.
+
+        Raises:
+            DataError: a manifest is missing, or of another vocabulary.
+        """
         manifests = {label: read_store_manifest(folder, label) for label in labels}
         for manifest in manifests.values():
             check_vocabulary(folder, manifest, vocabulary)
-            check_sizes(folder, manifest)
         return cls(folder, manifests)
 
     def manifest(self, label: str) -> StoreManifest:
@@ -47,6 +57,15 @@ class Store:
         """The stream of a split; its pages come from disk as they are read."""
         manifest = self.manifest(label)
         return map_tokens(tokens_path(self.folder, label, split), manifest.dtype)
+
+    def check_sizes(self) -> None:
+        """Cheap beside `verify`.
+
+        Raises:
+            DataError: names the first file that was cut short.
+        """
+        for manifest in self.manifests.values():
+            check_sizes(self.folder, manifest)
 
     def verify(self) -> None:
         """Read every file and compare checksums.

@@ -17,6 +17,7 @@ from detente.lock import LOCK_FILE, locked
 from detente.machine import choose_device, machine, versions
 from detente.prepare import Counter
 from detente.results import hash_of, hash_of_file, now, write_atomic
+from detente.revision import find_revision
 from detente.settings import StudySettings
 from detente.settings.tasks import TaskName, TaskSettings
 from detente.study.engine import ERROR_FILE, Engine, collected, do_jobs, explained
@@ -100,7 +101,7 @@ def _fine_tune(job: TaskJob, mark: str, progress: Counter | None) -> TaskRecord:
     # transformers takes seconds to import.
     from detente.tasks.finetune import FineTuning, Model
 
-    begun = time.monotonic()
+    begun, revision = time.monotonic(), find_revision()
     _forget_other(job.folder, mark)
     data = _read(job.kind, job.settings.model_dump_json(), job.source, hash_of(_files(job)))
     device = choose_device(job.device)
@@ -137,6 +138,7 @@ def _fine_tune(job: TaskJob, mark: str, progress: Counter | None) -> TaskRecord:
         finished=now(),
         versions=versions(PACKAGES),
         machine=machine(device),
+        revision=revision,
     )
     write_task_record(job.folder, record)
     return record

@@ -25,6 +25,7 @@ from detente.results import (
     LanguageResult,
     MetaTerms,
     Parameters,
+    Revision,
     RunRecord,
     Score,
     read_record,
@@ -153,6 +154,7 @@ def make_record(fake: FakeStudy, mixture: tuple[str, ...], system: str, seed: in
         finished=f"2026-01-0{seed}T12:00:00+00:00",
         versions={"python": "3.11.9", "torch": "2.13.0"},
         machine={"processor": "x86_64", "device": "cpu"},
+        revision=Revision(commit="0123456789abcdef" * 2 + "01234567", is_changed=True),
     )
 
 

@@ -85,6 +85,7 @@ def test_runs_are_listed_with_what_is_their_own(make_study: Callable[..., Study]
     assert dict(own)["en+sw + slow"] == "meta.every 3"
     assert "<dt>checksum of the text of en</dt>" in page
     assert "<dt>version of torch</dt><dd><code>2.13.0</code></dd>" in page
+    assert "<dt>revision of the user&#39;s folder</dt><dd><code>0123456789ab, changed since</code></dd>" in page
     assert "<dt>meta.every</dt>" not in page, "it is not shared"
 
 

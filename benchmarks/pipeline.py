@@ -146,22 +146,6 @@ class Pipeline:
         return {"preset": self.options.preset, "over a step": over(seconds["batches"], seconds["step"])}
 
 
-MEASURED: dict[str, Callable[[Path, Vocabulary, Path], Any]] = {
-    "encode_batch": lambda corpus, learnt, _: learnt.tokenizer.encode_batch(lines_of(corpus), add_special_tokens=False),
-    "encoding": lambda corpus, learnt, scratch: encoded(corpus, learnt, scratch),
-    "build_store": lambda corpus, learnt, scratch: build_store("a", corpus, learnt, fresh(scratch / "store")),
-}
-
-
-def grown(name: str, size: Path, scratch: Path) -> int:
-    """Bytes, at the peak, over what the process had with everything imported and the vocabulary loaded."""
-    learnt = Vocabulary.load(scratch / "vocabulary")
-    reset_peak_memory(CPU)
-    before = resident_memory()
-    MEASURED[name](scratch / size, learnt, scratch)
-    return peak_memory(CPU) - before
-
-
 def encoded(corpus: Path, learnt: Vocabulary, scratch: Path) -> None:
     """Every split's file of ids, anew."""
     folder = fresh(scratch / "encoded")
@@ -193,6 +177,22 @@ def zipf_text(size: int) -> bytes:
     ends = np.cumsum(random.integers(5, 41, size=len(drawn)))
     lines = np.split(drawn, ends[ends < len(drawn)])
     return "\n".join(" ".join(words[word] for word in line) for line in lines).encode()[:size] + b"\n"
+
+
+MEASURED: dict[str, Callable[[Path, Vocabulary, Path], Any]] = {
+    "encode_batch": lambda corpus, learnt, _: learnt.tokenizer.encode_batch(lines_of(corpus), add_special_tokens=False),
+    "encoding": encoded,
+    "build_store": lambda corpus, learnt, scratch: build_store("a", corpus, learnt, fresh(scratch / "store")),
+}
+
+
+def grown(name: str, size: Path, scratch: Path) -> int:
+    """Bytes, at the peak, over what the process had with everything imported and the vocabulary loaded."""
+    learnt = Vocabulary.load(scratch / "vocabulary")
+    reset_peak_memory(CPU)
+    before = resident_memory()
+    MEASURED[name](scratch / size, learnt, scratch)
+    return peak_memory(CPU) - before
 
 
 if __name__ == "__main__":

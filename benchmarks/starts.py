@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from meta_cost import machine
-from pipeline import zipf_text
 from rounds import interleaved, over, spread
 
 from detente.results import now, write_json
@@ -28,6 +27,7 @@ from detente.settings import study_from_mapping
 from detente.settings.presets import PRESETS
 from detente.study import plan_runs
 from detente.study.execute import prepare_study
+from pipeline import zipf_text
 
 START = """
 import os, sys, time

@@ -2,13 +2,12 @@
 
     python benchmarks/languages.py --preset mini --out benchmarks/results/languages_mini.json
 
-Time: both models in one process, one step of each a round in a shuffled order, for the plain step with adapters and the meta step with
-`meta_languages: 2` (the preset's other settings); the ratio is the median over rounds of (many / few of the same round). Every language has been
-seen before the first round that counts, so that all moments are there, and a step finds those of its language as cold as a run does.
-`update` is the same for the optimizer's update alone, on gradients that are there. Memory: fresh processes, how much they grow from having everything imported to
-having done steps until every language was seen; and `after one step`, when one has been. Beside it what phi and its two moments take by their
-count. All languages read one text; the shuffled order of
-its blocks, eight bytes a block of each language and split, is in what grows.
+Time: both models in one process, four steps of each a round in a shuffled order, for the plain step with adapters and the meta step with
+`meta_languages: 2` (the preset's other settings; with `meta.every` both kinds of steps take turns). The ratio is the median over rounds of (many /
+few of the same round). Every language has been seen before the first round that counts, so that all moments are there. `update` is the same
+for the optimizer's update alone. Memory: how much a fresh process grows, at the peak, until one step is done (`after one step`) and until every
+language has been seen; beside it what phi and its two moments take by their count. All languages read one text; the shuffled order of its
+blocks, eight bytes a block of each language and split, is in what grows.
 """
 
 import argparse

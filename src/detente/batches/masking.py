@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 Blocks = Int[np.ndarray, "blocks block_length"]
 Positions = Int[np.ndarray, "blocks targets"]
@@ -24,7 +24,12 @@ class SpecialTokens:
     @cached_property
     def ordinary_ids(self) -> Int[np.ndarray, " ordinary"]:
         """What a random replacement is drawn from."""
-        return np.setdiff1d(np.arange(self.size), list(self.special_ids))
+        return np.flatnonzero(~self.is_special)
+
+    @cached_property
+    def is_special(self) -> Bool[np.ndarray, " size"]:
+        """By id."""
+        return np.isin(np.arange(self.size), list(self.special_ids))
 
 
 def mask_blocks(
@@ -45,8 +50,7 @@ def num_targets(block_length: int, rate: float) -> int:
 
 def target_order(blocks: Blocks, special: SpecialTokens, random: np.random.Generator) -> Blocks:
     """Positions of each block in random order, special tokens last."""
-    is_special = np.isin(blocks, list(special.special_ids))
-    return np.argsort(random.random(blocks.shape, dtype=np.float32) + is_special, axis=1)
+    return np.argsort(random.random(blocks.shape, dtype=np.float32) + special.is_special[blocks], axis=1)
 
 
 def nth_targets(order: Blocks, number: int, rate: float) -> Positions:
@@ -60,7 +64,7 @@ def mask_at(
 ) -> tuple[Blocks, Positions, Positions]:
     """Masked tokens, positions and targets, where the positions are chosen already."""
     originals = np.take_along_axis(blocks, positions, axis=1)
-    is_ordinary = ~np.isin(originals, list(special.special_ids))
+    is_ordinary = ~special.is_special[originals]
     replaced = _corrupt(originals, special, random)
     masked = blocks.copy()
     np.put_along_axis(masked, positions, np.where(is_ordinary, replaced, originals), axis=1)

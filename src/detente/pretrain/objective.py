@@ -36,7 +36,7 @@ def masked_lm_loss(
     language = torch.full((), treated.languages.index(batch.language), device=device)
     loss_of = _compiled() if treated.compiled else summed_loss
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), autocast(precision, device):
-        torch.manual_seed(batch.seed)
+        _seed(batch.seed, device)
         total = loss_of(
             treated.encoder,
             parameters,
@@ -46,6 +46,14 @@ def masked_lm_loss(
             targets=batch.targets,
         )
     return total / batch.num_targets
+
+
+def _seed(seed: int, device: torch.device) -> None:
+    """As `torch.manual_seed`, of the generators that dropout draws from. That seeds those of devices that are not there too, and keeps a
+    traceback for each: a fortieth of a small step."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.default_generators[device.index].manual_seed(seed)
 
 
 def summed_loss(

@@ -5,7 +5,8 @@ language is first seen.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from jaxtyping import Float
@@ -46,6 +47,13 @@ class Updater:
         self.optimizer = optimizer
         self.settings = settings
         self.total_steps = total_steps
+        self._all = [group["params"] for group in optimizer.param_groups]
+        places = (
+            (parameter, (number, place))
+            for number, some in enumerate(self._all)
+            for place, parameter in enumerate(some)
+        )
+        self._place: dict[nn.Parameter, tuple[int, int]] = dict(places)
 
     def rate(self, step: int) -> float:
         """The learning rate of `step`."""
@@ -63,9 +71,10 @@ class Updater:
         Where the norm or a loss is not finite nothing is updated, and the gradients stay as they are. The device decides that by
         itself: a GPU need not wait for its program to have looked. Whoever reads them says so (`not_finite.is_left_out`).
         """
-        for parameter, gradient in zip(parameters, gradients, strict=True):
+        for parameter, gradient in zip(updated := list(parameters), gradients, strict=True):
             parameter.grad = gradient
-        updated = [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
+        # In the optimizer's order, whatever that of the languages: sums of floats are promised to the bit.
+        updated.sort(key=self._place.__getitem__)
         norm = nn.utils.get_total_norm([p.grad for p in updated if p.grad is not None])
         is_finite = torch.stack([norm, *losses]).isfinite().all()
         # A norm of 0 scales nothing.
@@ -74,6 +83,18 @@ class Updater:
             group["lr"] = self.rate(step)
         # As torch.amp.GradScaler tells a fused optimizer to leave a step out.
         self.optimizer.found_inf = is_finite.logical_not().float()  # type: ignore[attr-defined]
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        with self._only(updated):
+            self.optimizer.step()
+            self.optimizer.zero_grad()
         return norm
+
+    @contextmanager
+    def _only(self, updated: Sequence[nn.Parameter]) -> Iterator[None]:
+        """The optimizer knows of no others: it would look at those of every language, each step."""
+        for number, group in enumerate(self.optimizer.param_groups):
+            group["params"] = [parameter for parameter in updated if self._place[parameter][0] == number]
+        try:
+            yield
+        finally:
+            for group, whole in zip(self.optimizer.param_groups, self._all, strict=True):
+                group["params"] = whole

@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
@@ -65,8 +67,7 @@ def encode_file(text: Path, path: Path, vocabulary: Vocabulary, *, key: str, pro
         digest = hashlib.sha256(map_tokens(path, dtype).data)
         source.seek(journal.text_bytes)
         saved = journal.text_bytes
-        for size, records in _chunks(source):
-            ids = _encode(records, vocabulary, dtype)
+        for size, records, ids in _encoded(source, vocabulary, dtype):
             out.write(ids.data)
             digest.update(ids.data)
             journal = _advanced(journal, size, ids, records)
@@ -93,6 +94,22 @@ def _resume(path: Path, key: str, width: int) -> Journal:
     path.unlink(missing_ok=True)
     path.touch()
     return Journal(key=key)
+
+
+def _encoded(source: BinaryIO, vocabulary: Vocabulary, dtype: str) -> Iterator[tuple[int, list[str], Tokens]]:
+    """Chunks with their ids, in order. Two are in hand: while the ids of one are copied, which takes one core, all are at the other."""
+    begun: deque[tuple[int, list[str], Future[Tokens]]] = deque()
+    with ThreadPoolExecutor(2) as threads:
+        for size, records in _chunks(source):
+            begun.append((size, records, threads.submit(_encode, records, vocabulary, dtype)))
+            if len(begun) == 2:
+                yield _ended(*begun.popleft())
+        if begun:
+            yield _ended(*begun.popleft())
+
+
+def _ended(size: int, records: list[str], ids: "Future[Tokens]") -> tuple[int, list[str], Tokens]:
+    return size, records, ids.result()
 
 
 def _chunks(source: BinaryIO) -> Iterator[tuple[int, list[str]]]:

@@ -49,6 +49,21 @@ def test_an_update_moves_only_the_parameters_it_is_given() -> None:
     assert set(optimizer.state) == set(phi), "moments of languages not seen yet are not allocated"
 
 
+def test_the_optimizer_looks_at_no_other_languages_parameters() -> None:
+    treated = small_treated()
+    optimizer = build_optimizer(treated, COSINE)
+    before = [list(group["params"]) for group in optimizer.param_groups]
+    seen: list[torch.nn.Parameter] = []
+    optimizer.register_step_pre_hook(
+        lambda opt, *_: seen.extend(p for group in opt.param_groups for p in group["params"])
+    )
+    updated = [*treated.shared.values(), *treated.specific["te"].values()]
+    Updater(optimizer, COSINE, 100).apply(0, updated[::-1], [torch.ones_like(p) for p in updated[::-1]])
+    assert seen == sorted(updated, key=lambda p: p.dim() < 2), "in its own order"
+    assert all(p.grad is None for p in updated)
+    assert [group["params"] for group in optimizer.param_groups] == before
+
+
 def test_gradients_are_clipped_to_the_norm() -> None:
     treated = small_treated()
     (parameter,) = [treated.shared["output_bias"]]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from detente.errors import TrainingError
-from detente.pretrain.objective import masked_lm_loss
+from detente.pretrain.objective import masked_lm_loss, summed_loss
 from detente.settings import TrainingSettings
 
 Make = Callable[..., Any]
@@ -56,6 +56,25 @@ def test_a_loss_that_is_not_finite_moves_nothing_and_is_named(make_parts: Make, 
         step(2)
     after = parts.parameters()
     assert all(torch.equal(after[name], before[name]) for name in after if name != "shared/output_bias")
+
+
+def test_dropout_draws_what_torchs_own_seeding_would_give(make_parts: Make) -> None:
+    parts = make_parts(dropout=0.3)
+    (batch,) = parts.batches.train(0)
+    before = torch.get_rng_state()
+    found = masked_lm_loss(parts.treated, batch)
+    assert torch.equal(torch.get_rng_state(), before)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(batch.seed)
+        expected = summed_loss(
+            parts.treated.encoder,
+            parts.treated.parameters_of(batch.language),
+            language=torch.tensor(parts.languages.index(batch.language)),
+            tokens=batch.tokens,
+            positions=batch.positions,
+            targets=batch.targets,
+        )
+    assert torch.equal(found, expected / batch.num_targets)
 
 
 def test_a_plain_step_follows_the_training_gradient(make_parts: Make) -> None:

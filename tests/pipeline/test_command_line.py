@@ -46,7 +46,14 @@ def test_dry_run_lists_runs_with_their_cost_and_writes_nothing(detente: Run, stu
     code, output, _ = detente("study", study_file(seeds=[1, 2]), "--folder", tmp_path / "out", "--dry-run")
     assert code == 0
     assert "small: 8 runs" in output
-    for words in ("te_none_seed1", "te+en_meta-adapter_seed2", "per language", "estimate", f"{16 * 4 * 16:,}"):
+    for words in (
+        "te_none_seed1",
+        "te+en_meta-adapter_seed2",
+        "per language",
+        "estimate",
+        "GPU-hours",
+        f"{16 * 4 * 16:,}",
+    ):
         assert words in output
     assert not (tmp_path / "out").exists()
 

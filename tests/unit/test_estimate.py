@@ -1,9 +1,13 @@
 """What a step costs, in forward passes, counted by hand."""
 
+import json
+from pathlib import Path
+
 import pytest
 
-from detente.settings import MetaSettings, RunSettings, TrainingSettings
-from detente.study.cost import passes
+from detente.settings import MetaSettings, RunSettings, TrainingSettings, study_from_mapping
+from detente.study.cost import H100, h100_hours, passes
+from detente.study.plan import plan_runs
 
 MIXTURE = ("te", "da", "li", "ig")
 
@@ -60,3 +64,16 @@ def test_a_meta_step_by_hand(meta: dict[str, object], expected: float) -> None:
 def test_in_bf16_the_base_of_one_sided_differences_takes_a_pass_of_its_own() -> None:
     assert cost(precision="bf16", second_order="one-sided") == cost(second_order="one-sided") + 2
     assert cost(precision="bf16") == cost()
+
+
+def test_hours_of_a_gpu_are_those_that_the_benchmark_took() -> None:
+    results = Path(__file__).parents[2] / "benchmarks" / "results"
+    measured = json.loads((results / "gpu_plain_nvidia-h100-80gb-hbm3_512.json").read_text(encoding="utf-8"))
+    speed = measured["steps"]["plain, compiled"]["tokens_per_second"]
+    assert speed * measured["flops_per_token"] == pytest.approx(H100, rel=0.02)
+
+    study = study_from_mapping(
+        {"preset": "paper", "languages": {label: {"paths": f"{label}.txt"} for label in ("en", "sw")}}
+    )
+    run = next(run.settings for run in plan_runs(study) if run.settings.treatment == "adapter")
+    assert h100_hours(run, 32_000) == pytest.approx(run.tokens(run.training.steps) / speed / 3600, rel=0.02)

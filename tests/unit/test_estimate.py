@@ -72,8 +72,7 @@ def test_hours_of_a_gpu_are_those_that_the_benchmark_took() -> None:
     speed = measured["steps"]["plain, compiled"]["tokens_per_second"]
     assert speed * measured["flops_per_token"] == pytest.approx(H100, rel=0.02)
 
-    study = study_from_mapping(
-        {"preset": "paper", "languages": {label: {"paths": f"{label}.txt"} for label in ("en", "sw")}}
-    )
-    run = next(run.settings for run in plan_runs(study) if run.settings.treatment == "adapter")
+    languages = {label: {"paths": f"{label}.txt"} for label in ("en", "sw")}
+    study = study_from_mapping({"preset": "paper", "languages": languages, "treatments": ["adapter"]})
+    run = plan_runs(study)[-1].settings
     assert h100_hours(run, 32_000) == pytest.approx(run.tokens(run.training.steps) / speed / 3600, rel=0.02)

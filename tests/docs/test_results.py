@@ -143,6 +143,13 @@ def test_costs_are_made_from_the_records(name: str) -> None:
     assert [line for line in lines if line not in page] == []
 
 
+def test_the_projection_is_what_its_script_computes() -> None:
+    page = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
+    rows = importlib.import_module("scaling_projection").rows()
+    assert len(rows) == 8
+    assert [row for row in rows if row not in page] == []
+
+
 def test_the_checkpoint_of_others_has_the_scores_of_its_record() -> None:
     record = TaskRecord.model_validate_json((RESULTS / "tasks-en-sw" / "checkpoint.json").read_text(encoding="utf-8"))
     within, zero_shot, _ = (score.value for score in record.scores)

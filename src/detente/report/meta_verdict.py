@@ -66,7 +66,7 @@ def second_order_sentence(language: str, full: str, without: str, comparison: Co
 
 
 def below_noise_sentence(shares: Sequence[Share], *, have_twins: bool) -> str:
-    """On the systems of one mixture whose second-order term is below noise in all runs."""
+    """On systems whose second-order term is below noise in all runs."""
     names = phrases.listed([share.system for share in shares])
     size, noise = (_range([getattr(share, part) for share in shares]) for part in ("second_order", "noise"))
     fact = f"{names}: the second-order term is {size} of the held-out gradient, below the noise of drawing another batch ({noise})."
@@ -99,17 +99,15 @@ def _finding(study: Study, pair: Twins, language: str) -> SecondOrderFinding:
 
 
 def _below_noise(study: Study) -> list[str]:
+    """One sentence for all mixtures: it says the same of each."""
     paired = {pair.full for pair in twins(study)}
-    sentences = []
-    for mixture in study.mixtures:
-        below = [system for system in meta_systems(study) if system.mixture == mixture and _is_below(study, system)]
-        groups = ([system for system in below if (system in paired) is has_twin] for has_twin in (True, False))
-        sentences += [
-            below_noise_sentence([_share(study, system) for system in group], have_twins=group[0] in paired)
-            for group in groups
-            if group
-        ]
-    return sentences
+    below = [system for system in meta_systems(study) if _is_below(study, system)]
+    groups = ([system for system in below if (system in paired) is has_twin] for has_twin in (True, False))
+    return [
+        below_noise_sentence([_share(study, system) for system in group], have_twins=group[0] in paired)
+        for group in groups
+        if group
+    ]
 
 
 def _is_below(study: Study, system: System) -> bool:

@@ -1,5 +1,6 @@
 """Fine-tune the runs of a study, or anyone's model, on labelled examples; what has a good record is not done again."""
 
+import gc
 import json
 import shutil
 import tempfile
@@ -117,6 +118,8 @@ def _fine_tune(job: TaskJob, mark: str, progress: Counter | None) -> TaskRecord:
             use_cpu=device.type == "cpu",
             progress=progress or (lambda *_: lambda _: None),
         ).run()
+    # The trainer and its model hold each other: without this, models of earlier jobs lay in a worker's memory by the gigabyte.
+    gc.collect()
     record = TaskRecord(
         task=job.task,
         kind=job.kind,

@@ -10,16 +10,15 @@ rounds of ours over theirs. Tokenization is inside, reading the file is not.
 """
 
 import argparse
-import random
 import statistics
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
+from rounds import interleaved, over
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 from transformers import (
     BertConfig,
@@ -71,14 +70,8 @@ def measure(sentences: Sequence[TaggedSentence], tokenizer: Any, rounds: int, fo
         "ours": lambda: _ours(sentences, tokenizer, labels, folder),
         "theirs": lambda: _theirs(sentences, tokenizer, labels, folder),
     }
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    order = random.Random(0)
-    for number in range(rounds + 1):
-        for name in order.sample(list(ways), len(ways)):
-            taken = _timed(ways[name])
-            if number:  # the first round is not counted
-                seconds[name].append(taken)
-    ratios = sorted(a / b for a, b in zip(seconds["ours"], seconds["theirs"], strict=True))
+    seconds = interleaved(ways, rounds)
+    ratio = over(seconds["ours"], seconds["theirs"])
     return {
         "date": now(),
         "machine": machine(torch.device("cpu")),
@@ -87,15 +80,9 @@ def measure(sentences: Sequence[TaggedSentence], tokenizer: Any, rounds: int, fo
         "rounds": rounds,
         "ours": statistics.median(seconds["ours"]) / len(sentences),
         "theirs": statistics.median(seconds["theirs"]) / len(sentences),
-        "ratio": statistics.median(ratios),
-        "quartiles": [ratios[len(ratios) // 4], ratios[(3 * len(ratios)) // 4]],
+        "ratio": ratio["median"],
+        "quartiles": [ratio["low"], ratio["high"]],
     }
-
-
-def _timed(way: Callable[[], None]) -> float:
-    begun = time.perf_counter()
-    way()
-    return time.perf_counter() - begun
 
 
 def _ours(sentences: Sequence[TaggedSentence], tokenizer: Any, labels: Sequence[str], folder: Path) -> None:

@@ -10,13 +10,11 @@ Tokens are Zipf-distributed and random. A block stands for a sentence: the sourc
 """
 
 import argparse
-import random
 import statistics
-import time
-from collections.abc import Callable
 from pathlib import Path
 
-from meta_cost import machine
+from meta_cost import machine, run_settings
+from rounds import interleaved
 from zipf import zipf_tokens
 
 from detente.batches import MaskedBatch, SpecialTokens, TrainBatches
@@ -37,7 +35,7 @@ def main() -> None:
     options = _options()
     bench = Bench(options)
     print(f"{options.preset}, {options.languages} languages, {options.blocks} blocks each: {bench.cost}")
-    seconds = _time({"plain": bench.plain, "conflict": bench.conflict}, options.rounds)
+    seconds = interleaved({"plain": bench.plain, "conflict": bench.conflict}, options.rounds)
     ratios = sorted(mine / base for mine, base in zip(seconds["conflict"], seconds["plain"], strict=True))
     record = {
         "preset": options.preset,
@@ -114,19 +112,6 @@ class Bench:
         )
 
 
-def run_settings(preset: str, num_languages: int, rows: int) -> RunSettings:
-    """A preset's untreated joint run, in float32."""
-    chosen = PRESETS[preset]
-    return RunSettings.model_validate(
-        {
-            "mixture": [f"l{number}" for number in range(num_languages)],
-            "encoder": chosen["encoder"],
-            "batches": {**chosen["batches"], "blocks": rows},
-            "training": {**chosen["training"], "precision": "float32"},
-        }
-    )
-
-
 def draw(settings: RunSettings, size: int, count: int) -> dict[str, list[MaskedBatch]]:
     """So many microbatches of each language."""
     special = SpecialTokens(size, 4, frozenset(range(5)))
@@ -136,20 +121,6 @@ def draw(settings: RunSettings, size: int, count: int) -> dict[str, list[MaskedB
         batches = TrainBatches(stream, settings.batches, special, seed=1)
         found[label] = [batch for number in range(count) for batch in batches.train(number)]
     return found
-
-
-def _time(calls: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each in each round; a first round is not counted."""
-    order, seconds = random.Random(0), {name: [] for name in calls}
-    for counted in (False, *(True,) * rounds):
-        names = list(calls)
-        order.shuffle(names)
-        for name in names:
-            begun = time.perf_counter()
-            calls[name]()
-            if counted:
-                seconds[name].append(time.perf_counter() - begun)
-    return seconds
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from meta_cost import BLOCKS, CPU, machine
+from meta_cost import BLOCKS, CPU, machine, run_settings
 from rounds import interleaved, over
 from zipf import zipf_tokens
 
@@ -28,7 +28,6 @@ from detente.machine import keep_freed_memory, peak_memory, reset_peak_memory, r
 from detente.pretrain.optimizer import Updater, build_optimizer
 from detente.pretrain.run import build_model, make_step
 from detente.results import now, write_json
-from detente.settings import RunSettings
 from detente.settings.presets import PRESETS
 
 FEW = 2
@@ -67,8 +66,17 @@ class Model:
     """Of so many languages, and its step. With `meta.every` a step that updates phi and one that does not take turns."""
 
     def __init__(self, options: argparse.Namespace, treatment: str, languages: int, text: Any) -> None:
-        size = PRESETS[options.preset]["vocabulary"]["size"]
-        self.settings = run_settings(options.preset, treatment, languages, options.blocks or BLOCKS[options.preset])
+        chosen = PRESETS[options.preset]
+        size = chosen["vocabulary"]["size"]
+        self.settings = run_settings(
+            options.preset,
+            languages,
+            options.blocks or BLOCKS[options.preset],
+            treatment=treatment,
+            adapter=chosen.get("adapter", {}),
+            # Two validate. Measurements now and then would fall on one model and not on the other.
+            meta={**chosen.get("meta", {}), "meta_languages": 2, "measure_every": 10**9},
+        )
         special = SpecialTokens(size, 4, frozenset(range(5)))
         streams = dict.fromkeys(self.settings.mixture, text)
         self.batches = TrainBatches(streams, self.settings.batches, special, seed=1, drawn_evenly=True)
@@ -102,23 +110,6 @@ class Model:
         """Languages are drawn in rounds, each once."""
         for _ in range(len(self.settings.mixture) * self.settings.meta.every):
             self.step()
-
-
-def run_settings(preset: str, treatment: str, languages: int, blocks: int) -> RunSettings:
-    """A preset's run in float32, two languages validating."""
-    chosen = PRESETS[preset]
-    return RunSettings.model_validate(
-        {
-            "mixture": [f"l{number}" for number in range(languages)],
-            "treatment": treatment,
-            "encoder": chosen["encoder"],
-            "batches": {**chosen["batches"], "blocks": blocks},
-            "adapter": chosen.get("adapter", {}),
-            # Measurements now and then would fall on one model and not on the other.
-            "meta": {**chosen.get("meta", {}), "meta_languages": 2, "measure_every": 10**9},
-            "training": {**chosen["training"], "precision": "float32"},
-        }
-    )
 
 
 def time_of(options: argparse.Namespace, treatment: str) -> dict[str, Any]:

@@ -12,8 +12,8 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 
-from gradient_conflict import draw, parser_of, run_settings
-from meta_cost import machine
+from gradient_conflict import draw, parser_of
+from meta_cost import machine, run_settings
 from torch import Tensor
 
 from detente.batches import MaskedBatch

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rounds import over
 from zipf import zipf_tokens
 
 from detente.batches import HeldOutBatches, SpecialTokens, TrainBatches
@@ -106,7 +107,7 @@ class Bench:
     """One model and its data; a step of every kind works on it."""
 
     def __init__(self, preset: str, num_languages: int, blocks: int | None) -> None:
-        self.settings = run_settings(preset, num_languages, blocks or BLOCKS[preset])
+        self.settings = run_settings(preset, num_languages, blocks or BLOCKS[preset], treatment="meta-adapter")
         size = PRESETS[preset]["vocabulary"]["size"]
         self.special = SpecialTokens(size, 4, frozenset(range(5)))
         self.tokens = {label: zipf_tokens(size, seed) for seed, label in enumerate(self.settings.mixture)}
@@ -149,16 +150,16 @@ class Bench:
         return float(torch.nn.functional.cosine_similarity(found[0], found[1], dim=0))
 
 
-def run_settings(preset: str, num_languages: int, blocks: int) -> RunSettings:
-    """A preset's joint run with adapters, in float32."""
+def run_settings(preset: str, num_languages: int, blocks: int, **more: Any) -> RunSettings:
+    """A preset's joint run in float32, untreated unless `more` says otherwise."""
     chosen = PRESETS[preset]
     return RunSettings.model_validate(
         {
             "mixture": [f"l{number}" for number in range(num_languages)],
-            "treatment": "meta-adapter",
             "encoder": chosen["encoder"],
             "batches": {**chosen["batches"], "blocks": blocks},
             "training": {**chosen["training"], "precision": "float32"},
+            **more,
         }
     )
 
@@ -173,10 +174,10 @@ def _measure(options: argparse.Namespace, num_languages: int) -> dict[str, Any]:
     plain = memory["plain"]
     rows = {}
     for name in chosen:
-        ratios = sorted(mine / base for mine, base in zip(seconds[name], seconds["plain"], strict=True))
+        ratio = over(seconds[name], seconds["plain"])
         rows[name] = {
-            "time": statistics.median(ratios),
-            "time_quartiles": [ratios[len(ratios) // 4], ratios[(3 * len(ratios)) // 4]],
+            "time": ratio["median"],
+            "time_quartiles": [ratio["low"], ratio["high"]],
             "seconds": statistics.median(seconds[name]),
             "memory": memory[name]["peak"] / plain["peak"],
             "memory_of_steps": memory[name]["steps"] / plain["steps"],

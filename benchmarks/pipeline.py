@@ -22,10 +22,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from meta_cost import CPU, Bench, machine
 from rounds import interleaved, over
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from zipf import zipf_text
 
 from detente.corpus import SPLITS, build_corpus
 from detente.corpus.manifest import split_path
@@ -76,7 +76,7 @@ class Pipeline:
     def __init__(self, scratch: Path, options: argparse.Namespace) -> None:
         self.scratch, self.options = scratch, options
         size = int(options.megabytes * 2**20)
-        text = options.text.read_bytes()[: 4 * size] if options.text else zipf_text(4 * size)
+        text = options.text.read_bytes()[: 4 * size] if options.text else zipf_text(4 * size, SEED)
         for name, part in (("small", text[:size]), ("large", text)):
             (scratch / f"{name}.txt").write_bytes(part[: part.rfind(b"\n") + 1])
             self.read(scratch / name)
@@ -165,18 +165,6 @@ def fresh(folder: Path) -> Path:
 def lines_of(corpus: Path) -> list[str]:
     """Of all splits."""
     return [line for split in SPLITS for line in split_path(corpus, split).read_text(encoding="utf-8").split("\n")[:-1]]
-
-
-def zipf_text(size: int) -> bytes:
-    """About so many bytes of ASCII: 50,000 words of 2 to 12 letters, the k-th with a share of about 1 / k, 5 to 40 in a line."""
-    random, count = np.random.default_rng(SEED), 50_000
-    letters = np.array(list("abcdefghijklmnopqrstuvwxyz"))
-    words = ["".join(random.choice(letters, size=random.integers(2, 13))) for _ in range(count)]
-    weights = 1 / np.arange(1, count + 1)
-    drawn = random.choice(count, size=size // 7, p=weights / weights.sum())
-    ends = np.cumsum(random.integers(5, 41, size=len(drawn)))
-    lines = np.split(drawn, ends[ends < len(drawn)])
-    return "\n".join(" ".join(words[word] for word in line) for line in lines).encode()[:size] + b"\n"
 
 
 MEASURED: dict[str, Callable[[Path, Vocabulary, Path], Any]] = {

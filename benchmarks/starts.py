@@ -21,13 +21,13 @@ from typing import Any
 
 from meta_cost import machine
 from rounds import interleaved, over, spread
+from zipf import zipf_text
 
 from detente.results import now, write_json
 from detente.settings import study_from_mapping
 from detente.settings.presets import PRESETS
 from detente.study import plan_runs
 from detente.study.execute import prepare_study
-from pipeline import zipf_text
 
 START = """
 import os, sys, time

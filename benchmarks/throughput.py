@@ -25,6 +25,7 @@ from typing import Any
 
 import torch
 import transformers
+from rounds import over
 from zipf import zipf_tokens
 
 from detente.batches import SpecialTokens, TrainBatches
@@ -58,11 +59,11 @@ def main() -> None:
     peak, ours = statistics.median(peaks), seconds["detente"]
     rows = {}
     for name, taken in seconds.items():
-        ratios = sorted(mine / base for mine, base in zip(taken, ours, strict=True))
+        ratio = over(taken, ours)
         rows[name] = {
             "tokens_per_second": bench.tokens / statistics.median(taken),
-            "time": statistics.median(ratios),
-            "time_quartiles": [ratios[len(ratios) // 4], ratios[3 * len(ratios) // 4]],
+            "time": ratio["median"],
+            "time_quartiles": [ratio["low"], ratio["high"]],
             "peak_bytes": memory_in_fresh_process(options.preset, name),
         }
     rows["detente"]["share_of_peak"] = (

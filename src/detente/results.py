@@ -66,7 +66,9 @@ class LanguageResult(Part):
     """One language of a run's mixture."""
 
     test: Score
+    """Every token was a target once."""
     validation: Score
+    """With one set of masks."""
     baseline: Baseline
     """On the test split."""
     early_loss: float

@@ -10,6 +10,7 @@ Each language's phi is updated once a step, by the mean over its microbatches; t
 """
 
 import warnings
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -62,13 +63,17 @@ class MetaStep:
             train, self._validating = self._read(number)
             train = [batch.to(self.device) for batch in train]
         do = self._fused if self.settings.order == "fused" else self._theta_after_phi
-        meter, gradients, terms = do(number, train)
+        meter, gradients, found = do(number, train)
         divide(gradients.values(), len(train))
         with timed_part("update of theta"):
-            losses, norm = meter.read(self.updater.apply(number, gradients, gradients.values(), meter.losses))
+            applied = self.updater.apply(number, gradients, gradients.values(), meter.losses)
+            losses, (norm, *phi_norms) = meter.read([applied, *found.norms])
         allowed = self.updater.settings.skip_nonfinite
-        if is_left_out(number, losses, norm, self.treated, gradients, languages=meter.languages, allowed=allowed):
-            terms[LEFT_OUT] = terms.get(LEFT_OUT, 0) + 1
+        left_out = found.count_left_out(phi_norms, self.treated, allowed)
+        left_out += is_left_out(
+            number, losses, norm, self.treated, gradients, languages=meter.languages, allowed=allowed
+        )
+        terms = found.terms() | ({LEFT_OUT: left_out} if left_out else {})
         return StepReport(losses, sum(batch.num_tokens for batch in train), norm, self.updater.rate(number), terms)
 
     def _read_batches(self, number: int) -> "_StepBatches":
@@ -93,7 +98,7 @@ class MetaStep:
             meter.add(batch.language, loss)
             add_gradients(gradients, self.treated.shared.values(), gradient)
         self.ranks.sum_(gradients.values(), meter.losses)
-        return meter, gradients, found.terms()
+        return meter, gradients, found
 
     def _fused(self, number: int, train: list[MaskedBatch]) -> "_Shared":
         """The pass that gives g gives theta's gradient too, at the old phi; the rows it leaves out take a pass of their own."""
@@ -114,7 +119,7 @@ class MetaStep:
             meter.add(batch.language, loss)
             add_gradients(gradients, theta, passed.theta.values())
         found.update_specific(self.treated, self.updater)
-        return meter, gradients, found.terms()
+        return meter, gradients, found
 
     def _is_due(self, batch: MaskedBatch) -> bool:
         """By the language's own count, so that a rare language is not left out by the rhythm of the draws."""
@@ -163,16 +168,20 @@ _StepBatches = tuple[list[MaskedBatch], dict[str, list[HeldOut]]]
 """Those trained on, and for each language whose phi is due, those that validate."""
 
 _Gradients = dict[nn.Parameter, Tensor]
-_Shared = tuple[LossMeter, _Gradients, dict[str, float]]
 
 
 class _Found:
-    """The meta-gradients of a step."""
+    """The meta-gradients of a step, and the updates of phi that they made.
+
+    Attributes:
+        norms: of the updates' gradients, before clipping; on the device, read with all else at the step's end.
+    """
 
     def __init__(self, step: int) -> None:
-        self._step = step
+        self.norms: list[Tensor] = []
+        self._step, self._skipped = step, 0
         self._of: dict[str, list[MetaGradient]] = {}
-        self._skipped = self._left_out = 0
+        self._updates: list[tuple[str, _Gradients]] = []
 
     def add(self, found: tuple[str, MetaGradient | None]) -> None:
         """Note a language's meta-gradient, or that there is none."""
@@ -188,17 +197,25 @@ class _Found:
             totals = zip(*(gradient.total() for gradient in gradients), strict=True)
             phi = treated.specific[language].values()
             mean = [sum(parts[1:], start=parts[0]) / len(parts) for parts in totals]
-            norm, allowed = float(updater.apply(self._step, phi, mean)), updater.settings.skip_nonfinite
-            named = dict(zip(phi, mean, strict=True))
-            self._left_out += is_left_out(self._step, {}, norm, treated, named, languages=[language], allowed=allowed)
+            self.norms.append(updater.apply(self._step, phi, mean))
+            self._updates.append((language, dict(zip(phi, mean, strict=True))))
+
+    def count_left_out(self, norms: Sequence[float], treated: TreatedEncoder, allowed: int) -> int:
+        """Updates of phi that were left out, by the values of `norms`."""
+        return sum(
+            is_left_out(self._step, {}, norm, treated, gradients, languages=[language], allowed=allowed)
+            for (language, gradients), norm in zip(self._updates, norms, strict=True)
+        )
 
     def terms(self) -> dict[str, float]:
-        """Means over the step's meta-gradients of what was measured, and the numbers skipped and left out."""
+        """Means over the step's meta-gradients of what was measured, and the number skipped."""
         every = [gradient.terms for gradients in self._of.values() for gradient in gradients]
         names = dict.fromkeys(name for terms in every for name in terms)
         means = {name: _mean([terms[name] for terms in every if name in terms]) for name in names}
-        counts = {"skipped": self._skipped, LEFT_OUT: self._left_out}
-        return {**means, **{name: count for name, count in counts.items() if count}}
+        return means | ({"skipped": self._skipped} if self._skipped else {})
+
+
+_Shared = tuple[LossMeter, _Gradients, _Found]
 
 
 def _mean(values: list[float]) -> float:

@@ -199,9 +199,11 @@ def _gradient(leaf: Tensor) -> Tensor:
 
 def _usable_norm(tensors: Tensors, held_out: Sequence[HeldOut]) -> Tensor:
     norm = _norm(tensors)
-    if not torch.isfinite(norm) or norm == 0:
+    # Looked at once: each time a GPU is waited for.
+    value = norm.item()
+    if not math.isfinite(value) or value == 0:
         names = ", ".join(batch.language for batch, _ in held_out)
-        raise NoDirectionError(f"the norm of the held-out gradient of {names} is {norm.item()}")
+        raise NoDirectionError(f"the norm of the held-out gradient of {names} is {value}")
     return norm
 
 

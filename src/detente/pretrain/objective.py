@@ -67,8 +67,12 @@ def summed_loss(
 ) -> Float[Tensor, ""]:
     """Summed cross-entropy at the targets, in nats, in float32 or better."""
     logits = functional_call(encoder, parameters, (tokens, language, positions), strict=False)
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum")
+    return F.cross_entropy(at_least_float32(logits).flatten(0, 1), targets.flatten(), reduction="sum")
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """bf16 has too few digits for a softmax over a vocabulary."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 GRAPHS = 64

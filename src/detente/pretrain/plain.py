@@ -49,7 +49,7 @@ class PlainStep:
             self.ranks.sum_(gradients.values(), meter.losses)
         divide(gradients.values(), self._accumulation)
         with timed_part("update"):
-            losses, norm = meter.read(self.updater.apply(number, gradients, gradients.values(), meter.losses))
+            losses, (norm,) = meter.read([self.updater.apply(number, gradients, gradients.values(), meter.losses)])
         allowed = self.updater.settings.skip_nonfinite
         out = is_left_out(number, losses, norm, self.treated, gradients, languages=meter.languages, allowed=allowed)
         return StepReport(losses, tokens, norm, self.updater.rate(number), {LEFT_OUT: 1} if out else {})

@@ -1,5 +1,6 @@
 """What every step promises: one update from the batches of a step, and a report. It calls nobody back."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -54,10 +55,10 @@ class LossMeter:
         self.languages.append(language)
         self.losses.append(loss)
 
-    def read(self, norm: Tensor) -> tuple[dict[str, float], float]:
-        """Language -> mean loss, and the gradient's norm. The only time in a plain step that a GPU is waited for."""
-        *losses, last = torch.stack([*self.losses, norm]).tolist()
+    def read(self, norms: Sequence[Tensor]) -> tuple[dict[str, float], list[float]]:
+        """Language -> mean loss, and the norms of gradients. The only time in a plain step that a GPU is waited for."""
+        values = torch.stack([*self.losses, *norms]).tolist()
         found: dict[str, list[float]] = {}
-        for language, loss in zip(self.languages, losses, strict=True):
+        for language, loss in zip(self.languages, values, strict=False):
             found.setdefault(language, []).append(loss)
-        return {language: sum(values) / len(values) for language, values in found.items()}, last
+        return {language: sum(losses) / len(losses) for language, losses in found.items()}, values[len(self.losses) :]

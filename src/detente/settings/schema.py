@@ -251,7 +251,7 @@ class TrainingSettings(Settings):
     validation_blocks: PositiveInt = 64
     """At most so many blocks of each language are evaluated for the curves."""
     test_blocks: PositiveInt = 1024
-    """At most so many blocks of each language are evaluated at the end, every token of them once."""
+    """At most so many blocks of each language are evaluated at the end: in the test split every token of them once, in the validation split with one set of masks."""
     checkpoint_every: PositiveInt = 500
     """Steps between checkpoints; one is always written at the end and on interruption."""
     keep_checkpoints: PositiveInt = 1

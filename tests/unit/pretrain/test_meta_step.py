@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from detente.batches import IGNORED, HeldOut, MaskedBatch
 from detente.settings import TrainingSettings
@@ -227,3 +228,25 @@ def test_clipping_applies_to_each_update_and_not_to_v(make_parts: Make, order: s
         torch.optim.AdamW(expected.values(), lr=rate, betas=betas, eps=0.1, weight_decay=0.0).step()
         for name, parameter in expected.items():
             torch.testing.assert_close(update.after[name], parameter.detach(), rtol=1e-5, atol=1e-9)
+
+
+class LooksAtNumbers(TorchDispatchMode):
+    """Counts how often the program asks for a tensor's value: each time it would wait for a GPU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += function is torch.ops.aten._local_scalar_dense.default
+        return function(*args, **(kwargs or {}))
+
+
+@orders
+def test_one_number_is_looked_at_before_a_steps_end(make_parts: Make, order: str) -> None:
+    """Whether there is a direction. Losses and norms are read together."""
+    step = make_parts(dropout=0.1).meta_step(order=order, measure_every=1000)
+    step(0)
+    with LooksAtNumbers() as looks:
+        step(1)
+    assert looks.count == 1

@@ -43,7 +43,7 @@ from detente.results import read_metrics, read_record
 from detente.seal import sealed_line
 from detente.settings import RunSettings, load_study
 from detente.settings.load_tasks import load_tasks
-from detente.settings.schema import LanguageSettings
+from detente.settings.text import LanguageSettings
 from detente.task_results import read_task_record
 from detente.tasks.read import read_examples
 from detente.vocabulary import SPECIAL_TOKENS, Vocabulary

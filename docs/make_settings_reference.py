@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from detente.settings.presets import PRESETS
-from detente.settings.schema import StudySettings
+from detente.settings.study import StudySettings
 from detente.settings.tasks import SMALL_TASK_DEFAULTS, TASK_DEFAULTS
 
 HERE = Path(__file__).parent

@@ -11,7 +11,7 @@ from detente.corpus.constructed import distance
 from detente.diagnosis_results.gradient_series import GradientConflictSeries
 from detente.examine import FOLDER
 from detente.settings import study_from_mapping
-from detente.settings.schema import ConstructedSettings
+from detente.settings.text import ConstructedSettings
 from detente.study import run_study
 
 LANGUAGES = {

@@ -1,6 +1,7 @@
 """Tasks from a study's file to its report, and of one model alone: everything once, nothing twice, one line for what is wrong."""
 
 import csv
+import gc
 import io
 import shutil
 import sys
@@ -210,6 +211,21 @@ def test_processes_give_the_same_scores(finished: Path, trained: Path, joint_yam
     assert output.count(" ner qaa seed1") == 2
     assert scores_of(tmp_path / "study", "ner") == scores_of(finished, "ner")
     assert len(task_records(tmp_path / "study")) == 2
+
+
+@pytest.mark.slow
+def test_no_trainer_of_a_finished_job_stays_in_memory(trained: Path, joint_yaml: Path, tmp_path: Path) -> None:
+    """A trainer and its model hold each other: without a collection workers grew by gigabytes."""
+    shutil.copytree(trained, tmp_path / "study")
+    gc.collect()
+    gc.disable()
+    try:
+        assert command("study", joint_yaml, "--folder", tmp_path / "study")[0] == 0
+        left = [each for each in gc.get_objects() if type(each) is FineTuner]
+    finally:
+        gc.enable()
+    assert len(task_records(tmp_path / "study")) == 2
+    assert left == []
 
 
 @pytest.mark.slow

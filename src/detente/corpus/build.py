@@ -32,7 +32,7 @@ from detente.errors import DataError
 from detente.languages import find_language
 from detente.manifests import MANIFEST_FILE
 from detente.results import hash_of
-from detente.settings.schema import LanguageSettings, SplitSettings
+from detente.settings.text import LanguageSettings, SplitSettings
 
 # Counts up when cleaning, splitting or generating changes, so that older corpora are built anew.
 _VERSION = 1

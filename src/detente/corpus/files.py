@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from detente.errors import DataError
-from detente.settings.schema import TextFormat
+from detente.settings.text import TextFormat
 
 HUB_PREFIX = "hf://"
 COMPRESSIONS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstandard"}

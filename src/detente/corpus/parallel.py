@@ -11,7 +11,7 @@ from detente.corpus.decompress import open_bytes
 from detente.corpus.files import TextFile
 from detente.corpus.lines import read_lines
 from detente.errors import ConfigError, DataError
-from detente.settings.schema import ConstructedSettings
+from detente.settings.text import ConstructedSettings
 
 PARALLEL_TEXT_SEED = 1_000_003
 """Nobody trains on it: what a network has seen it may represent alike for that reason alone."""

@@ -12,7 +12,7 @@ from detente.corpus.jsonl import read_jsonl
 from detente.corpus.lines import read_plain
 from detente.corpus.parquet import read_parquet
 from detente.corpus.wikipedia import read_wikipedia
-from detente.settings.schema import LanguageSettings, TextFormat
+from detente.settings.text import LanguageSettings, TextFormat
 
 _READERS: dict[TextFormat, Callable[[BinaryIO, TextFile], Iterator[str]]] = {
     "text": read_plain,

@@ -9,7 +9,7 @@ from typing import TypeVar
 from detente.corpus.constructed import distance
 from detente.diagnosis_results.agreement import Matrix
 from detente.languages import scripts_within
-from detente.settings.schema import ConstructedSettings
+from detente.settings.text import ConstructedSettings
 
 T = TypeVar("T")
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detente.corpus.manifest import SPLITS
-from detente.settings.schema import SplitSettings
+from detente.settings.text import SplitSettings
 
 HASH_BYTES = 16
 DROPPED = 255

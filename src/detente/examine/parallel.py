@@ -6,7 +6,7 @@ from pathlib import Path
 from detente.corpus.parallel import ParallelText, constructed_parallel, read_parallel
 from detente.errors import ConfigError
 from detente.settings.load_tasks import load_resolved
-from detente.settings.schema import ConstructedSettings
+from detente.settings.text import ConstructedSettings
 
 SENTENCES = 500
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from detente.errors import RecordError
 from detente.report.study_languages import StudyLanguage, read_languages
 from detente.results import RECORD_FILE, LanguageResult, RunRecord, read_record
-from detente.settings.schema import TreatmentName
+from detente.settings.run import TreatmentName
 from detente.task_results import TaskRecord, read_task_record, task_record_files
 
 PLAN_FILE = "plan.json"

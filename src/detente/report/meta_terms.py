@@ -8,7 +8,7 @@ from detente.report.comparisons import flatten
 from detente.report.inventory import Study, System
 from detente.report.statistics import Estimate, estimate
 from detente.results import MetaTerms
-from detente.settings.schema import AdapterSettings, MetaSettings
+from detente.settings.run import AdapterSettings, MetaSettings
 
 # Settings that change nothing once the second-order term is left out, or nothing ever.
 FREE_OF_TWINS = frozenset({"meta.second_order", "meta.epsilon", "meta.measure_every", "meta.skip_limit"})

@@ -1,21 +1,18 @@
-"""The whole vocabulary of a study: models (`schema`), sizes that work (`presets`), files and overrides (`load`)."""
+"""The whole vocabulary of a study: models (`text`, `run`, `study`, `tasks`, `grid`), sizes that work (`presets`), files and overrides (`load`)."""
 
 from detente.settings.load import load_study, study_from_mapping
-from detente.settings.schema import (
+from detente.settings.run import (
     AdapterSettings,
     BatchSettings,
-    ConstructedSettings,
     EncoderSettings,
-    LanguageSettings,
     MetaSettings,
     RunSettings,
-    SplitSettings,
-    StudySettings,
     TrainingSettings,
     TreatmentName,
-    VocabularySettings,
     WatchSettings,
 )
+from detente.settings.study import StudySettings
+from detente.settings.text import ConstructedSettings, LanguageSettings, SplitSettings, VocabularySettings
 
 __all__ = [
     "AdapterSettings",

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from detente.settings.schema import RunSettings
+from detente.settings.run import RunSettings
 
 SAVING = ("checkpoint_every", "keep_checkpoints", "keep_every", "skip_nonfinite")
 """Training settings that decide how often is saved and when to give up, and no number."""

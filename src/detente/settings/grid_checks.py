@@ -5,7 +5,8 @@ from typing import get_args
 
 from detente.errors import did_you_mean
 from detente.settings.grid import ExcludeSettings, IncludeSettings
-from detente.settings.schema import StudySettings, TreatmentName
+from detente.settings.run import TreatmentName
+from detente.settings.study import StudySettings
 
 MIXTURE_WORDS = ("mono", "pairs", "joint")
 

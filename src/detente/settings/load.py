@@ -15,9 +15,11 @@ from detente.languages import find_language
 from detente.settings.grid_checks import grid_problems
 from detente.settings.paths import resolve
 from detente.settings.presets import PRESETS
-from detente.settings.schema import LanguageSettings, MetaSettings, StudySettings, TreatmentName
+from detente.settings.run import MetaSettings, TreatmentName
+from detente.settings.study import StudySettings
 from detente.settings.task_checks import resolve_task, task_problems
 from detente.settings.tasks import with_task_defaults
+from detente.settings.text import LanguageSettings
 from detente.settings.yaml_values import MOST_CHARACTERS, read_yaml
 
 LABELLED = ("languages", "variants", "tasks", "data")

@@ -17,7 +17,7 @@ from detente.settings.load import (
     resolve_paths,
     validated,
 )
-from detente.settings.schema import StudySettings
+from detente.settings.study import StudySettings
 from detente.settings.task_checks import resolve_task, task_problems
 from detente.settings.tasks import TaskSettings, with_task_defaults
 

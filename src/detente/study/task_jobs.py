@@ -12,9 +12,9 @@ from detente.pretrain.opened_run import SETTINGS_FILE
 from detente.results import hash_of, hash_of_file, read_record, write_json
 from detente.settings import StudySettings
 from detente.settings.load_tasks import load_resolved, load_tasks
-from detente.settings.schema import ConstructedSettings
 from detente.settings.task_checks import kind_of
 from detente.settings.tasks import TaskFiles, TaskName, TaskSettings
+from detente.settings.text import ConstructedSettings
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from detente.corpus.constructed.chance import stable_random
 from detente.corpus.constructed.meaning import Event, Narrator, Sentence
 from detente.corpus.constructed.surface import Speaker
 from detente.corpus.constructed.world import build_world
-from detente.settings.schema import ConstructedSettings
+from detente.settings.text import ConstructedSettings
 
 
 @pytest.fixture

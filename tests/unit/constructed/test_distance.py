@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detente.corpus.constructed import DEMO_LANGUAGES, distance
-from detente.settings.schema import ConstructedSettings
+from detente.settings.text import ConstructedSettings
 
 FEATURES = ("lexicon_seed", "shared_vocabulary", "script", "word_order", "morphology", "adposition", "adjective")
 ROUNDING = 1e-12

@@ -6,7 +6,7 @@ import pytest
 from detente.corpus.constructed.inventory import GRAMMAR, MARKERS, concepts
 from detente.corpus.constructed.lexicon import build_lexicon, is_shared
 from detente.corpus.constructed.scripts import spell
-from detente.settings.schema import Script
+from detente.settings.text import Script
 
 SCRIPTS = get_args(Script)
 

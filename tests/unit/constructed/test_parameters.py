@@ -8,7 +8,7 @@ import pytest
 from detente.corpus.constructed.inventory import ENTITY_WORDS
 from detente.corpus.constructed.lexicon import build_lexicon
 from detente.corpus.constructed.meaning import Event, Phrase, Sentence
-from detente.settings.schema import ConstructedSettings, Script
+from detente.settings.text import ConstructedSettings, Script
 
 ORDERS = get_args(ConstructedSettings.model_fields["word_order"].annotation)
 ROLES = {"s": "agent", "v": "verb", "o": "patient"}

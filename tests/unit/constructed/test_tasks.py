@@ -6,7 +6,7 @@ import conllu
 import pytest
 
 from detente.corpus.constructed import DEMO_LANGUAGES, write_tasks
-from detente.settings.schema import ConstructedSettings
+from detente.settings.text import ConstructedSettings
 
 COUNTS = {"train": 200, "validation": 40, "test": 80}
 LANGUAGES = {

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from detente.corpus.constructed import DEMO_LANGUAGES, generate_text
-from detente.settings.schema import ConstructedSettings
+from detente.settings.text import ConstructedSettings
 
 PINNED = {
     "qaa": "d5d67686c3bdc2b9",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from detente.corpus import CorpusManifest, build_corpus, read_text
-from detente.settings.schema import LanguageSettings, SplitSettings
+from detente.settings.text import LanguageSettings, SplitSettings
 
 # Large enough shares that a few hundred records reach every split.
 SHARES = SplitSettings(meta=0.1, validation=0.1, test=0.1)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from detente.corpus import SPLITS, CorpusManifest, build_corpus, clean, read_manifest
 from detente.corpus import build as build_module
 from detente.errors import DataError
-from detente.settings.schema import ConstructedSettings, LanguageSettings, SplitSettings
+from detente.settings.text import ConstructedSettings, LanguageSettings, SplitSettings
 
 SHARES = SplitSettings(meta=0.1, validation=0.1, test=0.1)
 

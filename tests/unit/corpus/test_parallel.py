@@ -9,7 +9,7 @@ import pytest
 from detente.corpus.constructed import DEMO_LANGUAGES, generate_text
 from detente.corpus.parallel import constructed_parallel, read_parallel
 from detente.errors import ConfigError, DataError
-from detente.settings.schema import ConstructedSettings
+from detente.settings.text import ConstructedSettings
 
 ENGLISH = ("One.", "Two.", "", "Four.", "Five.")
 ARABIC = (

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from detente.corpus import build_corpus
-from detente.settings.schema import LanguageSettings, SplitSettings
+from detente.settings.text import LanguageSettings, SplitSettings
 
 # Lines and characters, from the README of the data.
 SIZES = {

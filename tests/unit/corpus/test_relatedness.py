@@ -4,7 +4,7 @@ import pytest
 
 from detente.corpus.constructed import distance
 from detente.corpus.relatedness import built_distances, same_script
-from detente.settings.schema import ConstructedSettings
+from detente.settings.text import ConstructedSettings
 
 
 def test_same_script() -> None:

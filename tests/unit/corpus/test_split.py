@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from detente.corpus import split
 from detente.corpus.manifest import SPLITS
 from detente.corpus.split import DROPPED, decide_fates, hash_record
-from detente.settings.schema import SplitSettings
+from detente.settings.text import SplitSettings
 
 SHARES = SplitSettings(meta=0.1, validation=0.2, test=0.3)
 records = st.lists(st.text(min_size=1, max_size=3), max_size=60)

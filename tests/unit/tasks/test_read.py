@@ -8,7 +8,7 @@ import pytest
 
 from detente.corpus.constructed import write_tasks
 from detente.errors import DataError
-from detente.settings.schema import ConstructedSettings
+from detente.settings.text import ConstructedSettings
 from detente.tasks.examples import Question, SentencePair, TaggedSentence
 from detente.tasks.overlap import count_shared
 from detente.tasks.read import read_examples

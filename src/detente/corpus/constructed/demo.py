@@ -1,6 +1,6 @@
 """Two languages for the demo and the tests: they share letters and some words, and differ in most else."""
 
-from detente.settings.schema import ConstructedSettings
+from detente.settings.text import ConstructedSettings
 
 DEMO_LANGUAGES: dict[str, ConstructedSettings] = {
     "qaa": ConstructedSettings(

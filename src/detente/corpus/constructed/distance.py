@@ -3,7 +3,7 @@
 import math
 from itertools import combinations
 
-from detente.settings.schema import ConstructedSettings
+from detente.settings.text import ConstructedSettings
 
 _WEIGHTS = {
     "words": 0.35,

@@ -6,7 +6,7 @@ model must then find names by their context and not by a capital.
 
 import re
 
-from detente.settings.schema import Script
+from detente.settings.text import Script
 
 CONSONANTS = "tnskmlrdpbghfz"
 VOWELS = "aieou"

@@ -18,7 +18,7 @@ from detente.corpus.constructed.inventory import ENTITY_WORDS, GRAMMAR, MARKERS,
 from detente.corpus.constructed.lexicon import build_lexicon
 from detente.corpus.constructed.meaning import Event, Phrase, Sentence
 from detente.corpus.constructed.scripts import spell
-from detente.settings.schema import ConstructedSettings
+from detente.settings.text import ConstructedSettings
 
 
 class Token(NamedTuple):

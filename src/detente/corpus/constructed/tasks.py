@@ -21,7 +21,7 @@ from detente.corpus.constructed.meaning import Event, Narrator, Sentence
 from detente.corpus.constructed.questions import put_in_words, readings
 from detente.corpus.constructed.surface import Speaker, Token, written
 from detente.corpus.constructed.world import World, build_world
-from detente.settings.schema import ConstructedSettings
+from detente.settings.text import ConstructedSettings
 
 
 class _Source(NamedTuple):

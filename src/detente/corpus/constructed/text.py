@@ -7,7 +7,7 @@ from detente.corpus.constructed.chance import stable_random
 from detente.corpus.constructed.meaning import Narrator
 from detente.corpus.constructed.surface import Speaker
 from detente.corpus.constructed.world import build_world
-from detente.settings.schema import ConstructedSettings
+from detente.settings.text import ConstructedSettings
 
 
 def generate_text(settings: ConstructedSettings) -> Iterator[str]:

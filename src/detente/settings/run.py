@@ -1,9 +1,6 @@
-"""Every setting, documented under its field. The reference page and the JSON schema are generated from here.
+"""Settings of one pretraining run."""
 
-A model is frozen and refuses unknown keys. Derived numbers are methods or properties, never stored.
-"""
-
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     Field,
@@ -16,99 +13,9 @@ from pydantic import (
 )
 
 from detente.settings.base import Settings
-from detente.settings.grid import ExcludeSettings, IncludeSettings
-from detente.settings.tasks import TaskSettings
 
 TreatmentName = Literal["none", "ffn", "attention", "adapter", "shared-adapter", "meta-adapter"]
-TextFormat = Literal["auto", "text", "jsonl", "parquet", "conllu", "wikipedia"]
-Preset = Literal["tiny", "mini", "paper"]
 Decay = Annotated[float, Field(ge=0, lt=1)]
-Script = Literal["latin", "cyrillic", "greek", "georgian", "armenian", "cherokee"]
-
-
-class ConstructedSettings(Settings):
-    """A constructed language: sentences drawn from one grammar of meaning, spoken in its own way."""
-
-    sentences: PositiveInt = 20_000
-    """Sentences of running text to generate."""
-    script: Script = "latin"
-    """Alphabet of the words."""
-    lexicon_seed: NonNegativeInt = 1
-    """Languages with the same lexicon seed, script and inventory share their words; another seed coins other words."""
-    shared_vocabulary: float = Field(0.0, ge=0, le=1)
-    """Share of the concepts whose word is the common one (loan words and cognates), in [0, 1]."""
-    word_order: Literal["svo", "sov", "vso", "vos", "ovs", "osv"] = "svo"
-    """Order of subject, verb and object."""
-    adposition: Literal["before", "after"] = "before"
-    """Prepositions or postpositions."""
-    adjective: Literal["before", "after"] = "before"
-    """Adjectives before or after their noun."""
-    morphology: Literal["isolating", "suffixing", "prefixing"] = "suffixing"
-    """Case, number, tense and agreement as separate particles, as suffixes or as prefixes."""
-    meaning_seed: NonNegativeInt = 0
-    """Seed of the world that is spoken of: who and what there is, and what goes together."""
-    text_seed: NonNegativeInt = 0
-    """Seed of what is said of it. Languages with equal meaning and text seeds have parallel text, sentence by sentence."""
-
-
-class LanguageSettings(Settings):
-    """Where the text of one language comes from. The key in `languages` is its label in tables."""
-
-    code: str | None = None
-    """Language code (ISO 639-1, or 639-3 where there is none); the label itself when not given. `fr_l: {code: fr, subsample: 100000}` is a smaller French."""
-    paths: tuple[str, ...] = ()
-    """Files, folders' globs, or `hf://owner/dataset[/configuration][:split]`. Relative to the study file."""
-    format: TextFormat = "auto"
-    """`auto` goes by the file name: .txt, .jsonl, .parquet, .conllu, .xml (Wikipedia dump), each also .gz, .bz2, .xz, .zst."""
-    field: str = "text"
-    """Field (JSONL, data sets) or column (Parquet) that holds the text."""
-    errors: Literal["strict", "replace"] = "strict"
-    """Invalid UTF-8: stop and say where, or replace it by U+FFFD."""
-    subsample: PositiveInt | None = None
-    """Keep this many training records, chosen by hash; validation and test stay whole, so that sizes can be compared."""
-    constructed: ConstructedSettings | None = None
-    """Generate the text instead of reading it."""
-    name: str | None = None
-    """Name for tables; needed, with `script`, only for a code that the language table lacks."""
-    script: str | None = None
-    """ISO 15924 script, as `Latn`; from the language table when not given."""
-
-    @field_validator("paths", mode="before", json_schema_input_type=str | tuple[str, ...])
-    @classmethod
-    def _one_path(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        if bool(self.paths) == (self.constructed is not None):
-            raise ValueError("give either `paths` (text files) or `constructed` (a generated language)")
-        return self
-
-
-class SplitSettings(Settings):
-    """Shares of the records, decided by a hash of each record, so that they never move when text is appended."""
-
-    meta: float = Field(0.02, ge=0, le=0.4)
-    """Held-out batches of the meta step (L_val in method 5). The phi of `meta-adapter` learns from these alone: give a small corpus more."""
-    validation: float = Field(0.02, gt=0, le=0.4)
-    """Curves and model selection."""
-    test: float = Field(0.02, gt=0, le=0.4)
-    """The reported perplexity; never trained or meta-trained on."""
-
-
-class VocabularySettings(Settings):
-    """The subword vocabulary (byte-level BPE)."""
-
-    size: int = Field(8000, ge=300)
-    """Entries, special tokens and the 256 bytes included."""
-    scope: Literal["study", "run"] = "study"
-    """One vocabulary for the whole study, or one for each mixture."""
-    path: str | None = None
-    """A ready tokenizer instead: `tokenizer.json`, or a folder that holds one. Relative to the study file."""
-    temperature: PositiveFloat = 2.0
-    """Languages are drawn with (share of characters)^(1/temperature) for the vocabulary's training text."""
-    characters: PositiveInt = 50_000_000
-    """At most so many characters are read for training it, over all languages."""
 
 
 class EncoderSettings(Settings):
@@ -335,74 +242,3 @@ class RunSettings(Settings):
     def tokens(self, steps: int) -> int:
         """Training tokens in so many steps; held-out batches are not counted."""
         return steps * self.training.accumulation * self.batches.blocks * self.batches.block_length
-
-
-class VariantSettings(Settings):
-    """A treatment with settings of its own, to be compared with the study's other systems."""
-
-    treatment: TreatmentName
-    """The treatment that is varied."""
-    adapter: dict[str, object] = Field(default_factory=dict)
-    """Settings of `adapter` that differ from the study's."""
-    meta: dict[str, object] = Field(default_factory=dict)
-    """Settings of `meta` that differ from the study's."""
-
-
-class StudySettings(Settings):
-    """A grid of runs: mixtures x treatments x seeds over some languages, but for what `exclude` takes away and `include` adds."""
-
-    name: str = Field("study", pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")
-    """Name of the study, and of its folder when none is given."""
-    preset: Preset = "mini"
-    """Sizes that work together: `tiny` (demo, tests), `mini` (two cores), `paper` (the source; needs GPUs). Every value can be set over it."""
-    folder: str | None = None
-    """Where everything is written; `studies/NAME` when not given. Relative to the working folder."""
-    languages: dict[str, LanguageSettings] = Field(min_length=1)
-    """Label -> where its text comes from."""
-    mixtures: tuple[str | tuple[str, ...], ...] = Field(("mono", "joint"), min_length=1)
-    """`mono` (each language alone), `pairs` (every two), `joint` (all), or lists of labels."""
-    treatments: tuple[TreatmentName, ...] = Field(("none",), min_length=1)
-    """Applied to every mixture of two or more languages; a mono run is always untreated."""
-    variants: dict[str, VariantSettings] = Field(default_factory=dict)
-    """Further systems: name -> a treatment with adapter or meta settings of its own, over the study's."""
-    seeds: tuple[NonNegativeInt, ...] = Field((1,), min_length=1)
-    """One run of everything for each."""
-    exclude: tuple[ExcludeSettings, ...] = ()
-    include: tuple[IncludeSettings, ...] = ()
-    budget: Literal["steps", "examples"] = "steps"
-    """What mono and joint runs have in common: the number of updates, or the examples of each language (a joint run of L languages then takes L times the steps, languages drawn evenly)."""
-    splits: SplitSettings = SplitSettings()
-    vocabulary: VocabularySettings = VocabularySettings()
-    encoder: EncoderSettings = EncoderSettings()
-    adapter: AdapterSettings = AdapterSettings()
-    meta: MetaSettings = MetaSettings()
-    batches: BatchSettings = BatchSettings()
-    training: TrainingSettings = TrainingSettings()
-    watch: WatchSettings = WatchSettings()
-    tasks: dict[str, TaskSettings] = Field(default_factory=dict)
-    """Name -> a downstream task that every run is fine-tuned on: `ner`, `pos`, `qa`, `nli`, or a name with `task`."""
-
-    @property
-    def needs_meta_split(self) -> bool:
-        """Whether the phi of any system learns from the split held out for it."""
-        of_systems = self.systems.values()
-        metas = [self.system_settings(variant)[1] for treatment, variant in of_systems if treatment == "meta-adapter"]
-        return any(meta.meta_split == "meta" for meta in metas)
-
-    @property
-    def systems(self) -> dict[str, tuple[TreatmentName, str]]:
-        """Name -> treatment, and variant or ''; those that only `include` asks for stand after the grid's treatments."""
-        known: tuple[TreatmentName, ...] = get_args(TreatmentName)
-        included = [name for name in known if any(part.treatment == name for part in self.include)]
-        variants = {name: (variant.treatment, name) for name, variant in self.variants.items()}
-        return {name: (name, "") for name in (*self.treatments, *included)} | variants
-
-    def system_settings(self, variant: str) -> tuple[AdapterSettings, MetaSettings]:
-        """Adapter and meta settings of a variant, or the study's own for an empty name."""
-        if not variant:
-            return self.adapter, self.meta
-        over = self.variants[variant]
-        return (
-            AdapterSettings.model_validate(self.adapter.model_dump() | over.adapter),
-            MetaSettings.model_validate(self.meta.model_dump() | over.meta),
-        )

@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from detente.settings import MetaSettings, RunSettings, TrainingSettings, study_from_mapping
-from detente.study.cost import H100, h100_hours, passes
+from detente.settings.presets import CHEAP_META
+from detente.study.cost import H100, TF32, h100_hours, passes
 from detente.study.plan import plan_runs
 
 MIXTURE = ("te", "da", "li", "ig")
@@ -62,13 +64,30 @@ def test_a_meta_step_by_hand(meta: dict[str, object], expected: float) -> None:
 
 
 def test_in_bf16_the_base_of_one_sided_differences_takes_a_pass_of_its_own() -> None:
-    assert cost(precision="bf16", second_order="one-sided") == cost(second_order="one-sided") + 2
-    assert cost(precision="bf16") == cost()
+    """And differences are in TF32."""
+    assert cost(precision="bf16", second_order="one-sided") == pytest.approx(3 + 4 * 3 + 2 * 2 * TF32 + 3)
+    assert cost(precision="bf16") == pytest.approx(3 + 4 * 3 + 2 * 2 * TF32 + 3)
+
+
+def gpu_record(kind: str) -> dict[str, Any]:
+    path = Path(__file__).parents[2] / "benchmarks" / "results" / f"gpu_{kind}_nvidia-h100-80gb-hbm3_512.json"
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(("name", "meta", "tolerance"), [("source", {}, 0.02), ("cheap", CHEAP_META["meta"], 0.1)])
+def test_a_meta_step_on_a_gpu_costs_what_the_benchmark_took(
+    name: str, meta: dict[str, object], tolerance: float
+) -> None:
+    languages = {label: {"paths": f"{label}.txt"} for label in ("en", "sw")}
+    study = study_from_mapping(
+        {"preset": "paper", "languages": languages, "treatments": ["meta-adapter"], "meta": meta}
+    )
+    ratio = gpu_record("meta")["steps"][f"meta {name}, compiled"]["ratio"]
+    assert passes(plan_runs(study)[-1].settings) / 3 == pytest.approx(ratio, rel=tolerance)
 
 
 def test_hours_of_a_gpu_are_those_that_the_benchmark_took() -> None:
-    results = Path(__file__).parents[2] / "benchmarks" / "results"
-    measured = json.loads((results / "gpu_plain_nvidia-h100-80gb-hbm3_512.json").read_text(encoding="utf-8"))
+    measured = gpu_record("plain")
     speed = measured["steps"]["plain, compiled"]["tokens_per_second"]
     assert speed * measured["flops_per_token"] == pytest.approx(H100, rel=0.02)
 

@@ -415,6 +415,12 @@ def with_a_gap(values: dict[str, Any]) -> None:
     values["model"]["vocab"]["far"] = 4_000_000_000
 
 
+def without_unknown(values: dict[str, Any]) -> None:
+    """A byte is missing, and so is the token that would stand for it."""
+    del values["model"]["vocab"]["ð"]
+    values["model"] |= {"unk_token": "<nowhere>", "merges": []}
+
+
 TOKENIZERS: list[tuple[str, Callable[[Path], Path], str]] = [
     ("missing", lambda folder: folder / "none.json", "there is no tokenizer"),
     ("outside", lambda folder: folder / "../../nowhere", "there is no tokenizer"),
@@ -424,6 +430,7 @@ TOKENIZERS: list[tuple[str, Callable[[Path], Path], str]] = [
     ("bytes", lambda folder: folder / "study" / "data" / "shared" / "store" / "te" / "train.bin", "is no tokenizer"),
     ("no mask token", lambda folder: change_vocabulary(folder, without_mask), "has no mask token"),
     ("an id far off", lambda folder: change_vocabulary(folder, with_a_gap), "is damaged: it has .* but ids up to 4,0"),
+    ("no unknown", lambda folder: change_vocabulary(folder, without_unknown), "cannot encode every text .*<nowhere>"),
     ("no model", lambda folder: change_vocabulary(folder, lambda v: v.pop("model")), "is no tokenizer"),
     ("no vocabulary", lambda folder: change_vocabulary(folder, lambda v: v["model"]["vocab"].clear()), "tokenizer"),
 ]

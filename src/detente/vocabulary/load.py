@@ -34,6 +34,8 @@ _USUAL_NAMES = {
 _NEEDED = ("pad", "end", "mask")
 # Sizes are rounded up, and some ids are kept free.
 _MOST_ROWS_PER_ENTRY, _ROWS_BESIDES = 2, 1024
+_RARE = "\U0002a6d6"
+"""The last letter of Unicode's extension B: hardly a vocabulary knows it."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class Vocabulary:
         content = file.read_bytes()
         tokenizer = _parse(content, file)
         _refuse_gaps(tokenizer, file)
+        _refuse_unencodable(tokenizer, file)
         return cls.of(tokenizer, hashlib.sha256(content).hexdigest(), _special_tokens(tokenizer, file))
 
     @classmethod
@@ -142,6 +145,17 @@ def _refuse_gaps(tokenizer: Tokenizer, file: Path) -> None:
     ids = tokenizer.get_vocab().values()
     if max(ids, default=0) >= _MOST_ROWS_PER_ENTRY * len(ids) + _ROWS_BESIDES:
         raise DataError(f"{file} is damaged: it has {len(ids):,} entries, but ids up to {max(ids):,}.")
+
+
+def _refuse_unencodable(tokenizer: Tokenizer, file: Path) -> None:
+    """A model may name an unknown token that its vocabulary lacks: it fails at the first character that it does not know."""
+    try:
+        tokenizer.encode(_RARE, add_special_tokens=False)
+    except Exception as error:  # tokenizers raises bare Exception
+        problem = " ".join(str(error).split())[:200]
+        raise DataError(
+            f"{file} cannot encode every text ({problem}). Add its unknown token to `model.vocab`, or take another tokenizer."
+        ) from None
 
 
 def _special_tokens(tokenizer: Tokenizer, file: Path) -> dict[str, str]:

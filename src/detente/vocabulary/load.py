@@ -35,7 +35,7 @@ _NEEDED = ("pad", "end", "mask")
 # Sizes are rounded up, and some ids are kept free.
 _MOST_ROWS_PER_ENTRY, _ROWS_BESIDES = 2, 1024
 _RARE = "\U0002a6d6"
-"""The last letter of Unicode's extension B: hardly a vocabulary knows it."""
+"""A Han letter of Unicode's extension B: hardly a vocabulary knows it."""
 
 
 @dataclass(frozen=True)

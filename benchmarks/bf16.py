@@ -11,7 +11,6 @@ below 1 %.
 """
 
 import argparse
-import math
 import tempfile
 from pathlib import Path
 from statistics import mean, stdev
@@ -21,8 +20,8 @@ from meta_cost import machine
 
 from detente.prepare import prepare
 from detente.pretrain import pretrain
+from detente.report.statistics import estimate
 from detente.results import RunRecord, now, write_json
-from detente.student import student_t
 from detente.study.demo import demo_study
 from detente.study.plan import PlannedRun, plan_runs
 
@@ -68,7 +67,7 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def over_seeds(results: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+def over_seeds(results: list[dict[str, Any]]) -> dict[str, dict[str, float | None]]:
     """Of each treatment and language; of `all`, where a seed's differences are averaged first: they are not independent."""
     differences: dict[str, dict[str, list[float]]] = {}
     bits: dict[str, list[float]] = {}
@@ -84,8 +83,9 @@ def over_seeds(results: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     return found
 
 
-def _interval(values: list[float]) -> dict[str, float]:
-    return {"mean": mean(values), "interval": student_t(len(values)) * stdev(values) / math.sqrt(len(values))}
+def _interval(values: list[float]) -> dict[str, float | None]:
+    found = estimate(values)
+    return {"mean": found.mean, "interval": found.half_width}
 
 
 def _compared(run: PlannedRun, folder: Path, steps: int, rate: float) -> dict[str, Any]:
